@@ -1,0 +1,113 @@
+"""Networks whose parameters carry a leading model axis, so that arms x seeds train at once.
+
+Model ``a * seeds + s`` belongs to arm a and seed s. All arms of a seed start from the same weights, so that they differ
+in nothing but what the arm changes. M stacked models are M independent networks: a batched product never mixes them.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from companion.layers.dropout import dropout, naive_dropout, vanilla_dropout
+from companion.masks import check_p
+
+__all__ = ["SCHEMES", "StackedMLP"]
+
+SCHEMES = {"naive": naive_dropout, "vanilla": vanilla_dropout, "inverted": dropout}
+_ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}
+
+
+class StackedMLP(nn.Module):
+    """Multi-layer perceptrons, one for each arm and seed, with dropout after every activation.
+
+    Weights start as in ``torch.nn.Linear``: uniform in ±1/sqrt(inputs), from a generator of the seed.
+
+    Args:
+        widths: units of every layer, inputs first, outputs last, for example ``(64, 128, 10)``.
+        seeds: seeds of the initial weights; the same for every arm.
+        p: one entry an arm. A number is the probability of dropping at every hidden layer (none at the input); a
+            sequence gives one probability for each site: the input, then each hidden layer.
+        scheme: "inverted", "vanilla" or "naive"; see :mod:`companion.layers.dropout`.
+        activation: "relu", "tanh" or "linear".
+        bias: whether layers have biases.
+
+    Shape: input (models, n, features) or (seeds, n, features), repeated for every arm; output (models, n, classes).
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        seeds: Sequence[int],
+        p: Sequence[float | Sequence[float]] = (0.0,),
+        *,
+        scheme: Literal["naive", "vanilla", "inverted"] = "inverted",
+        activation: Literal["relu", "tanh", "linear"] = "relu",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(widths) < 2 or min(widths) < 1:
+            raise ValueError(f"widths must hold at least inputs and outputs, each at least 1, got {tuple(widths)}")
+        if scheme not in SCHEMES:
+            raise ValueError(f"scheme must be one of {sorted(SCHEMES)}, got {scheme!r}")
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation must be one of {sorted(_ACTIVATIONS)}, got {activation!r}")
+        self.widths, self.seeds, self.scheme, self.activation = tuple(widths), tuple(seeds), scheme, activation
+        self.arms = len(p)
+        self.generator: torch.Generator | None = None  # of the masks; None: torch's global one
+        sites = len(widths) - 1
+        rates = torch.tensor([self._rates(entry, sites) for entry in p], dtype=torch.float64)
+        self.register_buffer("p", rates.repeat_interleave(len(seeds), 0)[:, :, None, None])  # models, sites, 1, 1
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+            bound = inputs**-0.5
+            draws = [(2 * torch.rand(inputs + 1, outputs, generator=g) - 1) * bound for g in generators]
+            start = torch.stack(draws).repeat(self.arms, 1, 1)
+            self.weights.append(nn.Parameter(start[:, :-1].contiguous()))
+            if bias:
+                self.biases.append(nn.Parameter(start[:, -1:].contiguous()))
+
+    @staticmethod
+    def _rates(entry: float | Sequence[float], sites: int) -> list[float]:
+        if isinstance(entry, int | float):
+            return [0.0] + [check_p(entry)] * (sites - 1)
+        if len(entry) != sites:
+            raise ValueError(f"p must have {sites} entries an arm (the input and each hidden layer), got {len(entry)}")
+        return [check_p(value) for value in entry]
+
+    @property
+    def models(self) -> int:
+        return self.arms * len(self.seeds)
+
+    def linear(self, x: Tensor, layer: int) -> Tensor:
+        """Pre-activations of ``layer``: (models, n, inputs) -> (models, n, outputs)."""
+        if len(self.biases):
+            return torch.baddbmm(self.biases[layer], x, self.weights[layer])
+        return torch.bmm(x, self.weights[layer])
+
+    def activate(self, x: Tensor) -> Tensor:
+        return _ACTIVATIONS[self.activation](x)
+
+    def _drop(self, x: Tensor, site: int) -> Tensor:
+        p = self.p[:, site]
+        if not bool(p.any()):
+            return x
+        return SCHEMES[self.scheme](x, p, self.training, generator=self.generator)
+
+    def _per_model(self, x: Tensor) -> Tensor:
+        return x if x.shape[0] == self.models else x.repeat(self.arms, *(1,) * (x.ndim - 1))
+
+    def hidden(self, x: Tensor) -> list[Tensor]:
+        """Activations of every hidden layer, after dropout: a list of (models, n, units)."""
+        x = self._drop(self._per_model(x), 0)
+        activations = []
+        for layer in range(len(self.weights) - 1):
+            x = self._drop(self.activate(self.linear(x, layer)), layer + 1)
+            activations.append(x)
+        return activations
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = len(self.weights) - 1
+        return self.linear(self.hidden(x)[-1] if last else self._drop(self._per_model(x), 0), last)

@@ -1,0 +1,130 @@
+"""Trains many small networks at once: the arms of an experiment times its seeds.
+
+Paired by construction: all arms of a seed see the same examples in the same order, start from the same weights (see
+:class:`companion.models.StackedMLP`) and take the same number of steps. Losses of different models are summed, and the
+optimizers act element by element, so that every model trains as if it were alone.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from companion.data import Examples
+from companion.models import StackedMLP
+
+__all__ = ["accuracy", "adam", "adamw", "evaluate", "nll", "train"]
+
+Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+def adam(lr: float) -> Optimizer:
+    """Adam with the learning rate ``lr``, all models in one fused step."""
+    return lambda parameters: torch.optim.Adam(parameters, lr=lr, fused=True)
+
+
+def adamw(lr: float, weight_decay: float) -> Optimizer:
+    """AdamW with decoupled ``weight_decay``, all models in one fused step."""
+    return lambda parameters: torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+
+
+def batches(seeds: Iterable[int], n: int, steps: int, batch: int) -> Tensor:
+    """Indices of the examples of each step, drawn with replacement: Tensor[seeds, steps, batch]."""
+    # Another stream than the one that drew the split and the initial weights from the same seed.
+    generators = [torch.Generator().manual_seed(1_000_003 + seed) for seed in seeds]
+    return torch.stack([torch.randint(n, (steps, batch), generator=g) for g in generators])
+
+
+def train(
+    model: StackedMLP,
+    examples: Examples,
+    *,
+    steps: int,
+    batch: int = 50,
+    optimizer: Optimizer | None = None,
+    mask_seed: int = 0,
+    watch: Callable[[StackedMLP, int], None] | None = None,
+    watch_every: int = 0,
+    progress: str | None = None,
+) -> StackedMLP:
+    """Fits all models by cross-entropy and returns them in evaluation mode.
+
+    Args:
+        model: the stacked models; trained in place.
+        examples: training examples, one set for each seed of the model. Test examples are refused.
+        steps: number of optimizer steps, at least 1.
+        batch: examples a step.
+        optimizer: makes the optimizer from the parameters; default ``adam(3e-3)``.
+        mask_seed: seed of the generator that draws the masks.
+        watch: called with the model (in evaluation mode, without gradients) and the number of steps done, before the
+            first step and then every ``watch_every`` steps.
+        watch_every: see ``watch``.
+        progress: label of a progress bar, which appears after two seconds; None: no bar.
+
+    Raises:
+        ValueError: if the examples are a test set, or do not fit the model's seeds, or ``steps`` is below 1.
+    """
+    if examples.role != "train":
+        raise ValueError(f"examples must have the role 'train', got {examples.role!r}")
+    if examples.x.shape[0] != len(model.seeds):
+        raise ValueError(
+            f"examples must hold one set for each of the model's {len(model.seeds)} seeds, got {examples.x.shape[0]}"
+        )
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    device = examples.x.device
+    model.generator = torch.Generator(device).manual_seed(mask_seed)
+    parameters = (optimizer or adam(3e-3))(model.parameters())
+    index = batches(model.seeds, len(examples), steps, batch).to(device)
+    seed_axis = torch.arange(len(model.seeds), device=device)[:, None]
+    bar = tqdm(range(steps), desc=progress, delay=2, leave=False, disable=progress is None)
+    for step in bar:
+        if watch is not None and watch_every and step % watch_every == 0:
+            _watch(model, step, watch)
+        model.train()
+        chosen = index[:, step]
+        x = examples.x[seed_axis, chosen]
+        y = examples.y[seed_axis, chosen].repeat(model.arms, 1)
+        logits = model(x)
+        # The mean over a model's batch, summed over models: each sees the gradient of its own mean.
+        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / batch
+        parameters.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters.step()
+    if watch is not None and watch_every and steps % watch_every == 0:
+        _watch(model, steps, watch)
+    return model.eval()
+
+
+def _watch(model: StackedMLP, step: int, watch: Callable[[StackedMLP, int], None]) -> None:
+    model.eval()
+    with torch.no_grad():
+        watch(model, step)
+
+
+def accuracy(logits: Tensor, y: Tensor) -> Tensor:
+    """Share of right answers of each model: logits (models, n, classes), y (seeds, n) -> Tensor[models]."""
+    y = y.repeat(logits.shape[0] // y.shape[0], 1)
+    return (logits.argmax(-1) == y).double().mean(1)
+
+
+def nll(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean negative log-likelihood of each model, in nats: logits (models, n, classes), y (seeds, n)."""
+    y = y.repeat(logits.shape[0] // y.shape[0], 1)
+    return -logits.double().log_softmax(-1).gather(-1, y[..., None]).squeeze(-1).mean(1)
+
+
+@torch.no_grad()
+def evaluate(model: StackedMLP, examples: Examples) -> dict[str, Tensor]:
+    """Accuracy and NLL of every model in evaluation mode: two tensors of shape (arms, seeds)."""
+    was_training = model.training
+    model.eval()
+    logits = model(examples.x)
+    model.train(was_training)
+    shape = (model.arms, len(model.seeds))
+    return {
+        "accuracy": accuracy(logits, examples.y).view(shape),
+        "nll": nll(logits, examples.y).view(shape),
+    }
