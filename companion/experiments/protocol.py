@@ -1,0 +1,420 @@
+"""The protocol of every experiment: paired seeds, intervals, typed records, and settings chosen without the test set.
+
+An experiment is a function that trains or computes and returns a :class:`Record`. Records of trained experiments are
+kept as files (``companion/experiments/records``), because training drifts apart from its last digits on another
+processor: a chapter runs the experiment, tests with :func:`verified` that the run agrees with the stored record within
+half of the record's own interval width, and prints and draws the record.
+"""
+
+import json
+import math
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+from torch import Tensor
+
+from companion.data import Examples, TestSetOpened
+
+__all__ = [
+    "Disagreement",
+    "Effect",
+    "Record",
+    "Sentence",
+    "choose",
+    "interval",
+    "load",
+    "make_record",
+    "paired",
+    "say",
+    "verified",
+]
+
+RECORDS = Path(__file__).parent / "records"
+
+
+class Disagreement(AssertionError):
+    """A run does not agree with its stored record."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean over seeds with its interval.
+
+    Args:
+        mean: the mean, in ``unit``.
+        low, high: ends of the interval.
+        n: number of seeds.
+        level: confidence level of the interval.
+        unit: "" or for example "%" or "nats".
+        paired: whether it is a mean of paired differences, which is printed with its sign.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    level: float = 0.95
+    unit: str = ""
+    paired: bool = False
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+    def __format__(self, spec: str) -> str:
+        """``f"{effect}"`` gives mean and interval, ``f"{effect:.1f}"`` with that many digits."""
+        spec = spec or ".3g"
+        if self.paired and not spec.startswith("+"):
+            spec = "+" + spec
+        unit = "" if self.unit in ("", "%") else f" {self.unit}"
+        percent = "%" if self.unit == "%" else ""
+        low, high = format(self.low, spec), format(self.high, spec)
+        return f"{format(self.mean, spec)}{percent} [{low}, {high}]{unit}".replace("-", "\u2212")
+
+    def __str__(self) -> str:
+        return format(self, "")
+
+
+def _as_array(values: Any, name: str) -> np.ndarray:
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = array.astype(float)
+    if array.ndim != 1 or len(array) < 2:
+        raise ValueError(f"{name} must be a list of 2 or more numbers, one a seed, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array.tolist()}")
+    return array
+
+
+def interval(
+    values: Any, *, level: float = 0.95, method: Literal["t", "bootstrap"] = "t", unit: str = "", paired: bool = False
+) -> Effect:
+    """Mean of ``values`` with a confidence interval.
+
+    Args:
+        values: one number a seed, at least two.
+        level: confidence level in (0, 1).
+        method: "t" for Student's t; "bootstrap" for the bias-corrected bootstrap of scipy with 9999 resamples and a
+            fixed generator.
+        unit: unit of the numbers.
+        paired: whether they are paired differences.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), got {level}")
+    values = _as_array(values, "values")
+    mean = float(values.mean())
+    if values.std() == 0:
+        return Effect(mean, mean, mean, len(values), level, unit, paired)
+    if method == "t":
+        low, high = stats.t.interval(level, len(values) - 1, loc=mean, scale=stats.sem(values))
+    elif method == "bootstrap":
+        result = stats.bootstrap((values,), np.mean, confidence_level=level, rng=np.random.default_rng(0))
+        low, high = result.confidence_interval
+    else:
+        raise ValueError(f"method must be 't' or 'bootstrap', got {method!r}")
+    return Effect(mean, float(low), float(high), len(values), level, unit, paired)
+
+
+def paired(
+    values: Any, control: Any, *, level: float = 0.95, method: Literal["t", "bootstrap"] = "t", unit: str = ""
+) -> Effect:
+    """Mean paired difference ``values - control`` with its interval: entry i of both belongs to seed i."""
+    a, b = _as_array(values, "values"), _as_array(control, "control")
+    if a.shape != b.shape:
+        raise ValueError(f"values and control must hold the same seeds, got {len(a)} and {len(b)} numbers")
+    return interval(a - b, level=level, method=method, unit=unit, paired=True)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an experiment measured.
+
+    Args:
+        name: name of the experiment and of its file.
+        task: data and sizes, in words.
+        arms: what was compared; the order is that of tables and figures.
+        seeds: seeds shared by all arms.
+        budget: what every arm was given, for example ``{"steps": 800, "batch": 50}``.
+        metrics: ``metrics[metric][arm]`` is one number a seed.
+        units: unit of a metric, if it has one.
+        curves: ``curves[curve][arm]`` is one list of numbers a seed, and ``curves[curve]["x"]`` the positions.
+        notes: figures' raw material that no test compares (a weight matrix to draw, say).
+        seconds: wall time of the run.
+        versions: versions of Python and the packages, and the processor.
+        tolerance: per metric, an absolute difference that is round-off and never a disagreement.
+    """
+
+    name: str
+    task: str
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    budget: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, Sequence[float]]]
+    units: Mapping[str, str] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for metric, arms in self.metrics.items():
+            for arm, values in arms.items():
+                if arm not in self.arms:
+                    raise ValueError(f"metrics[{metric!r}] names the arm {arm!r}, which is not one of {self.arms}")
+                if len(values) != len(self.seeds):
+                    raise ValueError(
+                        f"metrics[{metric!r}][{arm!r}] must hold one number for each of the {len(self.seeds)} seeds, "
+                        f"got {len(values)}"
+                    )
+
+    def values(self, metric: str, arm: str) -> np.ndarray:
+        """The numbers of one arm, one a seed."""
+        if metric not in self.metrics:
+            raise KeyError(f"metric must be one of {sorted(self.metrics)}, got {metric!r}")
+        if arm not in self.metrics[metric]:
+            raise KeyError(f"arm must be one of {list(self.metrics[metric])}, got {arm!r}")
+        return np.asarray(self.metrics[metric][arm], dtype=float)
+
+    def mean(self, metric: str, arm: str) -> Effect:
+        """Mean over seeds with its interval."""
+        return interval(self.values(metric, arm), unit=self.units.get(metric, ""))
+
+    def effect(self, metric: str, arm: str, control: str) -> Effect:
+        """Mean paired difference ``arm - control`` over seeds with its interval."""
+        return paired(self.values(metric, arm), self.values(metric, control), unit=self.units.get(metric, ""))
+
+    def curve(self, curve: str, arm: str) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (length) and values (seeds, length) of a curve."""
+        return np.asarray(self.curves[curve]["x"], dtype=float), np.asarray(self.curves[curve][arm], dtype=float)
+
+    def table(self, metrics: Sequence[str] | None = None, *, digits: int = 3) -> "Table":
+        """Table of metrics (rows) and arms (columns): means with half-widths of their 95 % intervals."""
+        return Table(self, tuple(metrics or self.metrics), digits)
+
+    def save(self, folder: Path = RECORDS) -> Path:
+        """Writes the record to ``folder/name.json``, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(_rounded(asdict(self)), indent=1, ensure_ascii=False) + "\n"
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(_compact(text))
+            os.replace(temporary, folder / f"{self.name}.json")
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        return folder / f"{self.name}.json"
+
+    def __repr__(self) -> str:
+        return f"Record({self.name!r}: {len(self.arms)} arms, {len(self.seeds)} paired seeds, {self.task})"
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to 5 significant digits, containers alike: more digits are noise, and files stay small."""
+    if isinstance(value, Tensor):
+        return _rounded(value.detach().cpu().tolist())
+    if isinstance(value, np.ndarray | np.generic):
+        return _rounded(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"a record must hold finite numbers, got {value}")
+        return float(f"{value:.5g}")
+    return value
+
+
+def _compact(text: str) -> str:
+    """Puts lists of numbers on one line, so that a change of a record reads well."""
+    import re
+
+    return re.sub(r"\[\s+([-+\d.e,\s]+?)\s+\]", lambda m: "[" + " ".join(m.group(1).split()) + "]", text)
+
+
+def make_record(name: str, *, started: float, **parts: Any) -> Record:
+    """Builds a :class:`Record`, adds seconds since ``started`` (``time.perf_counter()``) and versions, rounds numbers."""
+    import numpy
+    import scipy
+    import sklearn
+    import torch
+
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "scikit-learn": sklearn.__version__,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+    parts = {key: _rounded(value) if key != "arms" else value for key, value in parts.items()}
+    parts["arms"], parts["seeds"] = tuple(parts["arms"]), tuple(parts["seeds"])
+    return Record(name=name, seconds=round(time.perf_counter() - started, 1), versions=versions, **parts)
+
+
+def load(name: str, folder: Path = RECORDS) -> Record:
+    """Reads the stored record ``name``."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        known = sorted(p.stem for p in folder.glob("*.json"))
+        raise FileNotFoundError(f"name must be one of the stored records {known}, got {name!r}")
+    parts = json.loads(path.read_text(encoding="utf-8"))
+    parts["arms"], parts["seeds"] = tuple(parts["arms"]), tuple(parts["seeds"])
+    return Record(**parts)
+
+
+def disagreements(result: Record, record: Record) -> list[str]:
+    """Where ``result`` leaves the tolerance of ``record``: sentences, none if they agree.
+
+    Compared are the mean of every arm and its paired difference from the first arm. The tolerance is half the width of
+    the record's own 95 % interval (or ``record.tolerance[metric]``, if larger): a difference as large as the interval's
+    whole width is a disagreement by a factor of two.
+    """
+    for part in ("arms", "seeds", "task", "budget"):
+        if (ours := getattr(result, part)) != (theirs := getattr(record, part)):
+            return [f"{part}: the record has {theirs}, this run {ours}"]
+    found = []
+    for metric, arms in record.metrics.items():
+        floor = record.tolerance.get(metric, 0.0)
+        first = next(iter(arms))
+        for arm in arms:
+            pairs = [(arm, record.mean(metric, arm), result.mean(metric, arm))]
+            if arm != first:
+                label = f"{arm} minus {first}"
+                pairs.append((label, record.effect(metric, arm, first), result.effect(metric, arm, first)))
+            for label, kept, now in pairs:
+                allowed = max(kept.half, floor, 1e-9 * abs(kept.mean))
+                if abs(now.mean - kept.mean) > allowed:
+                    found.append(
+                        f"{metric}, {label}: the record has {kept.mean:.5g}, this run {now.mean:.5g}, "
+                        f"allowed difference {allowed:.2g}"
+                    )
+    return found
+
+
+def verified(result: Record, folder: Path = RECORDS) -> Record:
+    """Tests that ``result`` agrees with the stored record, says so, and returns the stored record.
+
+    Raises:
+        Disagreement: with every metric that left its tolerance.
+        FileNotFoundError: if there is no record of that name yet (``make records`` makes it).
+    """
+    record = load(result.name, folder)
+    found = disagreements(result, record)
+    if found:
+        raise Disagreement(f"the run of {result.name!r} disagrees with its record:\n  " + "\n  ".join(found))
+    compared = sum(len(arms) for arms in record.metrics.values())
+    print(
+        f"{record.name}: {len(record.arms)} arms × {len(record.seeds)} paired seeds were run just now; "
+        f"all {compared} means agree with the stored record."
+    )
+    return record
+
+
+@dataclass(frozen=True)
+class Table:
+    """Metrics against arms, for a notebook's output."""
+
+    record: Record
+    metrics: tuple[str, ...]
+    digits: int
+
+    def _rows(self) -> list[list[str]]:
+        rows = []
+        for metric in self.metrics:
+            unit = self.record.units.get(metric, "")
+            row = [f"{metric} ({unit})" if unit else metric]
+            for arm in self.record.arms:
+                if arm in self.record.metrics[metric]:
+                    effect = self.record.mean(metric, arm)
+                    row.append(f"{effect.mean:.{self.digits}g} ± {effect.half:.2g}".replace("-", "\u2212"))
+                else:
+                    row.append("–")
+            rows.append(row)
+        return rows
+
+    def _caption(self) -> str:
+        budget = ", ".join(f"{key} {value}" for key, value in self.record.budget.items())
+        return (
+            f"{self.record.task}; {len(self.record.seeds)} paired seeds; {budget}; "
+            f"{self.record.seconds:g} s. Mean ± half-width of the 95 % interval."
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{escape(arm)}</th>' for arm in self.record.arms)
+        body = "".join(
+            f'<tr><th scope="row">{escape(row[0])}</th>'
+            + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+            + "</tr>"
+            for row in self._rows()
+        )
+        return (
+            f'<div class="companion-table" role="region" aria-label="Table: {escape(self.record.name)}" tabindex="0">'
+            f"<table><caption>{escape(self._caption())}</caption>"
+            f'<thead><tr><th scope="col">mean over seeds</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        )
+
+    def __repr__(self) -> str:
+        rows = [["", *self.record.arms], *self._rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, self._caption()])
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Text made by a cell: Markdown where it can be shown, plain text elsewhere."""
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def say(text: str) -> Sentence:
+    """A sentence whose numbers come from the cell that says it: ``say(f"The mean is {mean:.2f}.")``."""
+    return Sentence(" ".join(text.split()))
+
+
+def choose(settings: Sequence[Any], score: Callable[[Any, Examples], float], examples: Examples | None) -> Any:
+    """Returns the setting with the highest score on validation examples.
+
+    Args:
+        settings: the candidates.
+        score: ``score(setting, examples)``, higher is better.
+        examples: validation examples of a task; None (a task drawn without validation examples) is refused.
+
+    Raises:
+        TestSetOpened: if ``examples`` are test examples, however they were got.
+        ValueError: if there are no settings, or the examples are training examples.
+    """
+    if not settings:
+        raise ValueError("settings must hold at least one candidate, got none")
+    if examples is None:
+        raise ValueError("examples must be validation examples, got None: draw the task with n_validation > 0")
+    role = getattr(examples, "role", None)
+    if role == "test" or type(examples).__name__ == "SealedTest":
+        raise TestSetOpened(
+            "examples must be validation examples: a setting chosen on the test set is not tested by it"
+        )
+    if role != "validation":
+        raise ValueError(f"examples must have the role 'validation', got {role!r}")
+    return max(settings, key=lambda setting: score(setting, examples))
