@@ -139,6 +139,9 @@ export function toggle(model, name, { label: text, options }) {
 export const button = (text, press, { main = false } = {}) =>
   html("button", { type: "button", class: main ? "cf-button cf-main" : "cf-button", onclick: press }, text);
 
+/** Controls that stay side by side. */
+export const row = (...controls) => html("div", { class: "cf-row" }, controls);
+
 /** The line that says the state in words; screen readers speak it when it changes. */
 export function readout() {
   const line = html("p", { class: "cf-readout", role: "status", "aria-live": "polite", "aria-atomic": "true" });

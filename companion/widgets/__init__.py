@@ -1,0 +1,1 @@
+"""Interactive figures, one .py and one .js each; ``base`` says how to make another."""
