@@ -27,7 +27,7 @@ help: ## list the targets
 
 book: .venv/.installed ## build the site and say where to open it
 	@rm -rf $(SITE) # a page that was removed must not live on, and changed style sheets must be copied
-	@$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@$(BIN)/jupyter-book build . -W -n --keep-going --quiet >/dev/null
 	@echo "The book is built: open $(CURDIR)/$(SITE)/index.html (or type make serve)"
 
 serve: book ## build the site and serve it on this machine
@@ -66,7 +66,7 @@ notebooks: .venv/.installed ## execute and normalise every notebook
 	$(BIN)/python -m book._scripts.notebooks
 
 records: .venv/.installed ## train every experiment anew and store its record
-	$(BIN)/python -m companion.experiments.records
+	$(BIN)/python -m companion.experiments
 
 clean: ## remove what was built
 	rm -rf _build build dist .pytest_cache .hypothesis .ruff_cache

@@ -39,9 +39,8 @@ def enumerate_masks(n: int, p: float = 0.5, *, device: torch.device | str | None
         device: where the tensors are made.
 
     Returns:
-        masks: Tensor[2^n, n] of ``torch.uint8``; row i holds the binary digits of i, so row 0 drops everything and the
-            last row keeps everything.
-        weights: Tensor[2^n] of ``torch.float64`` that sums to 1: the probability of each mask.
+        Two tensors. The masks, Tensor[2^n, n] of ``torch.uint8``; row i holds the binary digits of i, so row 0 drops
+        everything and the last row keeps everything. Their probabilities, Tensor[2^n] of ``torch.float64``, sum to 1.
 
     Raises:
         ValueError: if ``n`` is not in [0, 24] or ``p`` not in [0, 1].

@@ -29,6 +29,7 @@ __all__ = [
     "Effect",
     "Record",
     "Sentence",
+    "Table",
     "choose",
     "interval",
     "load",
