@@ -160,7 +160,8 @@ class InteractiveFigure:
     @property
     def values(self) -> dict[str, Any]:
         """The state together with the texts that the module shows."""
-        return {**self.state, "alt": self.alt, "caption": re.sub("<[^>]*>", "", self.caption.replace("`", ""))}
+        caption = re.sub("<[^>]*>", "", self.caption.replace("`", ""))
+        return {**self.state, "alt": " ".join(self.alt.split()), "caption": " ".join(caption.split())}
 
     @property
     def uid(self) -> str:
@@ -214,6 +215,7 @@ def _widget_class(name: str, module: str, traits: Sequence[tuple[str, type]]) ->
     kinds = {float: traitlets.Float, int: traitlets.Int, str: traitlets.Unicode, bool: traitlets.Bool}
     members = {key: kinds.get(kind, traitlets.Any)().tag(sync=True) for key, kind in traits}
     members |= {"_esm": module, "_css": _kit("kit.css"), "__doc__": f"The figure {name!r} as a widget."}
+    members["__module__"] = __name__
     return type("".join(word.capitalize() for word in name.split("_")) + "Widget", (anywidget.AnyWidget,), members)
 
 

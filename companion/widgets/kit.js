@@ -20,6 +20,9 @@ export const mean = (values) => sum(values) / values.length;
 /** "1 unit", "3 units". */
 export const count = (n, noun, nouns = `${noun}s`) => `${n} ${n === 1 ? noun : nouns}`;
 
+/** The longest of some texts. */
+export const longest = (texts) => texts.reduce((best, text) => (text.length > best.length ? text : best), "");
+
 /** Maps the interval `from` onto `to`, linearly. */
 export const scale = (from, to) => (value) => to[0] + ((value - from[0]) / (from[1] - from[0])) * (to[1] - to[0]);
 
@@ -142,10 +145,15 @@ export const button = (text, press, { main = false } = {}) =>
 /** Controls that stay side by side. */
 export const row = (...controls) => html("div", { class: "cf-row" }, controls);
 
-/** The line that says the state in words; screen readers speak it when it changes. */
-export function readout() {
-  const line = html("p", { class: "cf-readout", role: "status", "aria-live": "polite", "aria-atomic": "true" });
-  return { node: line, say: (text) => line.textContent !== text && (line.textContent = text) };
+/**
+ * The line that says the state in words; screen readers speak it when it changes. It keeps room for the `longest`
+ * text that the figure can say, so that nothing below it moves.
+ */
+export function readout(longest = "") {
+  const line = html("p", { role: "status", "aria-live": "polite", "aria-atomic": "true" });
+  const room = html("p", { class: "cf-room", "aria-hidden": "true" }, longest);
+  const say = (text) => line.textContent !== text && (line.textContent = text);
+  return { node: html("div", { class: "cf-readout" }, line, room), say };
 }
 
 /**

@@ -31,11 +31,12 @@ export function histogram(sums, bin) {
 }
 
 export function words({ mask, sums, kept, survived, full, expected, sd, average }, p) {
-  const against = survived > full + 1e-9 ? `more than the full sum ${fixed(full, 1)}`
-    : survived < -1e-9 ? `negative, while the full sum is ${fixed(full, 1)}`
-    : `of ${fixed(full, 1)}`;
+  const whole = fixed(full, 1);
+  const against = survived > full + 1e-9 ? `, more than the full sum ${whole}`
+    : survived < -1e-9 ? `, negative, while the full sum is ${whole}`
+    : ` of ${whole}`;
   return `Mask ${sums.length}, p = ${fixed(p)}: ${kept} of ${count(mask.length, "unit")} kept. ` +
-    `Surviving sum ${fixed(survived, 1)}, ${against}. ` +
+    `Surviving sum ${fixed(survived, 1)}${against}. ` +
     `Expected ${fixed(expected)} with standard deviation ${fixed(sd)}. ` +
     (sums.length === 1 ? "One mask drawn so far." : `Mean of the ${sums.length} sums so far: ${fixed(average)}.`);
 }
@@ -169,7 +170,8 @@ export function render({ model, el }) {
     const draw = Math.min(Math.max(model.get("draw"), 0), set.rows.length - 1);
     return { set, p: step / model.get("steps"), draw, now: situation(set, step, draw) };
   };
-  const line = readout();
+  const roomiest = { mask: Array(48), sums: Array(100), kept: 48, survived: -10, full: 35.5, expected: 17.75, sd: 10.25, average: 17.75 };
+  const line = readout(words(roomiest, 1));
   const picture = stage(model.get("alt"), (width) => {
     const { set, now } = current();
     const units = (set.x.length > 12 ? squares : bars)(set.x, now.mask, width);
@@ -187,8 +189,8 @@ export function render({ model, el }) {
         button("Ten more", more(10)),
         button("Start over", () => change(model, { draw: 0 })),
       ),
-      slider(model, "p", { label: "Drop rate p", min: 0, max: 1, step: 1 / model.get("steps"), format: (p) => fixed(p) }),
       toggle(model, "units", { label: "Units", options: model.get("choices") }),
+      slider(model, "p", { label: "Drop probability p", min: 0, max: 1, step: 1 / model.get("steps"), format: (p) => fixed(p) }),
     ],
   });
   return watch(model, ["p", "units", "draw"], () => {

@@ -12,18 +12,18 @@ SIX_UNITS = (2.0, -1.0, 3.0, 0.5, -2.0, 1.0)
 STEPS = 20
 DRAWS = 100
 
-_CAPTION = (
-    "<strong>Notice.</strong> One mask tells you little: with six units of both signs the surviving sum can exceed the full sum or "
-    "turn negative. Draw more masks: their mean (triangle) closes in on <em>k</em> times the full sum, the orange line. "
-    "Only this average falls in proportion to <em>k</em> = 1 − <em>p</em>. Then switch to 48 positive units, where "
-    "single sums, too, stay near the line."
-)
-_ALT = (
-    "Units of a layer, each kept (solid, coin 1) or dropped (dashed and crossed out, coin 0) by the current mask. Below "
-    "them a histogram of the surviving sums of all masks drawn so far, with a line at the expected sum, a hatched band "
-    "of one standard deviation around it, a dashed line at the sum of all units, a diamond at the current mask's sum "
-    "and a triangle at the mean of the sums so far."
-)
+_CAPTION = """
+<strong>Notice.</strong> One mask tells you little: with six units of both signs the surviving sum can exceed the full
+sum or turn negative. Draw more masks: their mean (triangle) closes in on <var>k</var> times the full sum, the orange
+line. Only this average falls in proportion to <var>k</var> = 1 − <var>p</var>. Then switch to 48 positive units, where
+single sums stay near the line, too.
+"""
+_ALT = """
+Units of a layer, each kept (solid, coin 1) or dropped (dashed and crossed out, coin 0) by the current mask. Below them
+a histogram of the surviving sums of all masks drawn so far, with a line at the expected sum, a hatched band of one
+standard deviation around it, a dashed line at the sum of all units, a diamond at the current mask's sum and a triangle
+at the mean of the sums so far.
+"""
 
 
 def masked_sum_moments(x: tuple[float, ...], p: float) -> tuple[float, float]:
