@@ -68,7 +68,9 @@ def test_nothing_is_fitted_to_the_test_set():
         train(StackedMLP((64, 4, 10), [0]), task.test.open(), steps=1)
 
 
-@pytest.mark.parametrize(("name", "columns", "classes"), [("wine", 13, 3), ("breast-cancer", 30, 2), ("diabetes", 10, 0)])
+@pytest.mark.parametrize(
+    ("name", "columns", "classes"), [("wine", 13, 3), ("breast-cancer", 30, 2), ("diabetes", 10, 0)]
+)
 def test_tables_are_standardised_by_their_training_part(name, columns, classes):
     task = table(name, [0, 1], n_train=90, n_test=60)
     assert task.classes == classes and task.train.x.shape == (2, 90, columns)

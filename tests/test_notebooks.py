@@ -100,7 +100,9 @@ def test_every_picture_says_what_is_seen_and_what_to_notice(path):
 
 
 def test_a_removed_alt_text_is_seen():
-    html = '<figure><svg viewBox="0 0 1 1" role="img" aria-label="A line that rises from left to right."></svg></figure>'
+    html = (
+        '<figure><svg viewBox="0 0 1 1" role="img" aria-label="A line that rises from left to right."></svg></figure>'
+    )
     assert not unnamed_pictures(html)
     assert unnamed_pictures(re.sub(r'aria-label="[^"]*"', "", html))
     assert unnamed_pictures(re.sub(r'aria-label="[^"]*"', 'aria-label="figures/rise.png of the book"', html))

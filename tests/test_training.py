@@ -121,7 +121,10 @@ def test_accuracy_and_nll_by_hand():
         (lambda: StackedMLP((4, 3, 2), [0], p=((0.5,),)), "p must have 2 entries an arm"),
         (lambda: StackedMLP((4, 3, 2), [0], p=(1.5,)), r"p must be in \[0, 1\], got 1.5"),
         (lambda: train(StackedMLP((64, 3, 10), [0]), digits([0, 1], n_train=9).train, steps=1), "1 seeds, got 2"),
-        (lambda: train(StackedMLP((64, 3, 10), [0]), digits([0], n_train=9).train, steps=0), "steps must be at least 1"),
+        (
+            lambda: train(StackedMLP((64, 3, 10), [0]), digits([0], n_train=9).train, steps=0),
+            "steps must be at least 1",
+        ),
     ],
 )
 def test_bad_arguments_are_named(call, match):
