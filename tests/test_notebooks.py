@@ -108,7 +108,7 @@ def test_a_removed_alt_text_is_seen():
     assert unnamed_pictures(re.sub(r'aria-label="[^"]*"', 'aria-label="figures/rise.png of the book"', html))
 
 
-# --- numbers in the prose ------------------------------------------------------------------------------------------------
+# --- numbers in the prose -----------------------------------------------------------------------------------
 NUMBER = re.compile(r"(?<![\w.,/-])[-\u2212+]?\d+(?:[.,]\d+)*(?![\w/])")
 
 
@@ -168,7 +168,7 @@ def test_an_invented_number_is_seen():
     assert unsupported_numbers("Two of 64 masks; see $x = 99$ and `77`.", set()) == ["64"]
 
 
-# --- notebook, ledger and prose agree ---------------------------------------------------------------------------------------
+# --- notebook, ledger and prose agree -----------------------------------------------------------------------
 def test_the_ledger_page_is_what_the_notebooks_recorded():
     tool = script("ledger")
     assert tool.PAGE.read_text(encoding="utf-8") == tool.page(tool.recorded())

@@ -70,7 +70,7 @@ def test_no_sideways_scroll_on_a_phone(path, visit, address):
     assert wide <= 0
 
 
-# --- without a browser: what the files say -----------------------------------------------------------------------------------
+# --- without a browser: what the files say ------------------------------------------------------------------
 class Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
