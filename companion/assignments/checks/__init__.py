@@ -1,0 +1,1 @@
+"""What is right, exercise by exercise: one module a chapter, one function an exercise."""

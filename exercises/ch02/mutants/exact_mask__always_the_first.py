@@ -1,0 +1,3 @@
+# must trigger: Every unit must have the same chance
+def exact_mask(n, kept, generator=None):
+    return (torch.arange(n) < kept).float()
