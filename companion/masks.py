@@ -34,6 +34,11 @@ __all__ = [
 ]
 
 
+def _transformed() -> bool:
+    """Whether plain Python does not see the numbers: inside torch.compile or a transform of torch.func."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
 def check_p(p: float | Tensor, name: str = "p") -> float | Tensor:
     """Returns ``p``, or raises an error that names it.
 
@@ -48,7 +53,8 @@ def check_p(p: float | Tensor, name: str = "p") -> float | Tensor:
     if isinstance(p, Tensor):
         if not p.is_floating_point():
             raise TypeError(f"{name} must be a float or a floating-point tensor, got a tensor of {p.dtype}")
-        if not bool(((p >= 0) & (p <= 1)).all()):
+        # Values are unknown while compiling or under vmap: there the draw itself calls this again and sees them.
+        if not _transformed() and not bool(((p >= 0) & (p <= 1)).all()):
             raise ValueError(f"{name} must be in [0, 1], got values from {p.min().item()} to {p.max().item()}")
         return p
     if isinstance(p, bool) or not isinstance(p, int | float):
@@ -117,7 +123,42 @@ def bernoulli(
     return kept
 
 
+# The same draw as an operator of torch, for where plain Python cannot run: the compiler must neither trace into the
+# second stage, whose size depends on the first, nor merge or repeat draws; and vmap must draw anew for each example.
+_library = torch.library.Library("companion", "DEF")
+_library.define(
+    "mask(Tensor like, SymInt[] shape, float p, Tensor? rates) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,)
+)
+
+
+def _draw(like: Tensor, shape: Sequence[int], p: float, rates: Tensor | None) -> Tensor:
+    return bernoulli(shape, p if rates is None else rates, device=like.device)
+
+
+def _draw_vmap(info, in_dims, like: Tensor, shape: Sequence[int], p: float, rates: Tensor | None):
+    if info.randomness == "error":
+        raise RuntimeError('a mask is random: call vmap with randomness="different" or randomness="same"')
+    if in_dims[3] is not None:
+        rates = rates.movedim(in_dims[3], 0)
+        rates = rates.reshape(rates.shape[0], *(1,) * (len(shape) + 1 - rates.ndim), *rates.shape[1:])
+    if info.randomness == "same" and in_dims[3] is None:
+        return torch.ops.companion.mask(like, shape, p, rates), None
+    return torch.ops.companion.mask(like, (info.batch_size, *shape), p, rates), 0
+
+
+_library.impl("mask", _draw, "CompositeExplicitAutograd")
+torch.library.register_fake(
+    "companion::mask",
+    lambda like, shape, p, rates: like.new_empty(shape, dtype=torch.uint8),
+    lib=_library,
+)
+torch.library.register_vmap("companion::mask", _draw_vmap, lib=_library)
+
+
 def _like(x: Tensor, shape: Sequence[int], p: float | Tensor, generator: torch.Generator | None) -> Tensor:
+    if generator is None and _transformed():
+        rates = p.detach() if isinstance(p, Tensor) else None
+        return torch.ops.companion.mask(x.detach(), shape, 0.0 if rates is not None else check_p(p), rates)
     return bernoulli(shape, p, device=x.device, generator=generator)
 
 
@@ -187,6 +228,8 @@ def weight_mask(
         examples: B gives a mask (B, *weight.shape); default: one mask for the whole batch.
         generator: source of randomness; default: torch's global one.
     """
+    if examples is not None and examples < 1:
+        raise ValueError(f"examples must be at least 1, got {examples}")
     shape = weight.shape if examples is None else (examples, *weight.shape)
     return _like(weight, shape, p, generator)
 
@@ -216,6 +259,8 @@ def block_mask(
     """
     if not 3 <= x.ndim <= 5:
         raise ValueError(f"x must have the shape (N, C, *spatial) with 3 to 5 dimensions, got {tuple(x.shape)}")
+    if isinstance(block_size, bool) or not isinstance(block_size, int):
+        raise TypeError(f"block_size must be an int, got {type(block_size).__name__}")
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
     check_p(seed_rate, "seed_rate")

@@ -79,7 +79,8 @@ def train(
     parameters = (optimizer or adam(3e-3))(model.parameters())
     index = batches(model.seeds, len(examples), steps, batch).to(device)
     seed_axis = torch.arange(len(model.seeds), device=device)[:, None]
-    bar = tqdm(range(steps), desc=progress, delay=2, leave=False, disable=progress is None)
+    # An explicit disable=False would overrule TQDM_DISABLE, which keeps bars out of stored outputs.
+    bar = tqdm(range(steps), desc=progress, delay=2, leave=False, **({} if progress else {"disable": True}))
     for step in bar:
         if watch is not None and watch_every and step % watch_every == 0:
             _watch(model, step, watch)

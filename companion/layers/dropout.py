@@ -1,6 +1,7 @@
 r"""Dropout in its three schemes: naive, vanilla (scaled at test) and inverted (scaled in training).
 
-With a mask :math:`m \sim \mathrm{Bernoulli}(1-p)` drawn for every element, the schemes differ in where the scale stands:
+With a mask :math:`m \sim \mathrm{Bernoulli}(1-p)` drawn for every element, the schemes differ in where the
+scale stands:
 
 ========= ========================= ==================
 scheme    training                  evaluation
@@ -32,6 +33,12 @@ def _check(x: Tensor, p: float | Tensor) -> float | Tensor:
 
 def _never_drops(p: float | Tensor) -> bool:
     return isinstance(p, float) and p == 0
+
+
+def _scaled(x: Tensor, scale: Tensor) -> Tensor:
+    # In 16 bits the scale itself would be off by up to 0.2 %; the product is rounded once, as it is for a float p.
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return (x.to(wide) * scale.to(device=x.device, dtype=wide)).to(x.dtype)
 
 
 def naive_dropout(
@@ -94,7 +101,7 @@ def vanilla_dropout(
         return x
     if training:
         return x * element_mask(x, p, generator=generator)
-    return x * (1 - p if isinstance(p, float) else (1 - p).to(x.dtype))
+    return x * (1 - p) if isinstance(p, float) else _scaled(x, 1 - p)
 
 
 def dropout(
@@ -129,7 +136,7 @@ def dropout(
     if isinstance(p, float):
         return masked * (1 / (1 - p) if p < 1 else 0.0)
     keep = (1 - p).to(x.device)
-    return masked * torch.where(keep > 0, 1 / keep.clamp(min=torch.finfo(keep.dtype).tiny), 0).to(x.dtype)
+    return _scaled(masked, torch.where(keep > 0, 1 / keep.clamp(min=torch.finfo(keep.dtype).tiny), 0))
 
 
 class _DropoutModule(nn.Module):
