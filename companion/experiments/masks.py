@@ -2,7 +2,7 @@ r"""Chapter 02: what a masked sum does over all masks, and which ways of throwin
 
 Signs predicted before running. Comparisons of uniform numbers with p lose the tie when they are strict the wrong way:
 on a grid of N values ``u > p`` keeps 1/N too few. In float32 (N = 2^24) nobody sees it, in float16 and bfloat16 the
-kept share lies below the band of four standard errors. ``bernoulli_`` and the companion's own coin stay inside the band.
+kept share lies below the band of four standard errors. ``bernoulli_`` and the companion's own coin stay inside it.
 """
 
 import math

@@ -1,0 +1,387 @@
+"""The masks: exact rates, independence, reproducibility, and what one coin decides about.
+
+Statistical tests use fixed generators and compare with 4.5 standard errors: a right source fails one such comparison
+with a probability of 7e-6, and each test makes at most some dozens of them.
+"""
+
+import hashlib
+import itertools
+import math
+
+import pytest
+import torch
+
+from companion import masks
+from companion.experiments.masks import (
+    METHODS,
+    SIX_UNITS,
+    grid_probability,
+    kept_share,
+    kinds,
+    masked_sum,
+    rounded_share,
+)
+from companion.experiments.protocol import load
+from companion.masks import (
+    bernoulli,
+    block_mask,
+    channel_mask,
+    check_p,
+    element_mask,
+    sample_mask,
+    step_mask,
+    weight_mask,
+)
+
+LIMIT = 4.5
+RATES = (1e-4, 1 / 256, 0.01, 0.1, 0.25, 0.3, 0.5, 0.7, 0.9, 0.999, 255 / 256, 1 - 1e-4)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def z_of_share(dropped, n, p):
+    return (dropped - n * p) / math.sqrt(n * p * (1 - p))
+
+
+# --- the coin ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", RATES)
+def test_realised_rate_is_p(p):
+    n = 2_000_000
+    mask = bernoulli((n,), p, generator=generator(11))
+    assert abs(z_of_share(n - int(mask.sum()), n, p)) < LIMIT
+
+
+def test_realised_rate_with_one_rate_a_row():
+    rates = torch.tensor(RATES, dtype=torch.float64)[:, None]
+    n = 400_000
+    dropped = n - bernoulli((len(RATES), n), rates, generator=generator(12)).sum(1)
+    for p, count in zip(RATES, dropped.tolist(), strict=True):
+        assert abs(z_of_share(count, n, p)) < LIMIT, p
+
+
+@pytest.mark.parametrize("p", [0.3, 0.1, 1e-3, 0.9, 1 / 3, 0.999, 0.5, 3 / 256, 0.0, 1.0])
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_the_two_stages_together_are_exact(monkeypatch, p, as_tensor):
+    """Every byte comes up equally often, every second number lies on an even grid: the dropped share must be p."""
+    repeats = 4096
+    every_byte = torch.arange(256, dtype=torch.uint8).repeat_interleave(repeats)
+    monkeypatch.setattr(masks, "_random_bytes", lambda n, device, generator: every_byte[:n])
+    monkeypatch.setattr(
+        torch, "rand", lambda shape, **options: (torch.arange(shape[0], dtype=torch.float64) + 0.5) / shape[0]
+    )
+    n = len(every_byte)
+    rate = torch.full((n,), p, dtype=torch.float64) if as_tensor else p
+    dropped = n - int(bernoulli((n,), rate).sum())
+    assert abs(dropped / n - p) <= 0.5 / n + 1e-15
+
+
+def test_a_byte_alone_would_not_do():
+    """The refinement is needed: bytes only would make 76/256 or 77/256 of 0.3, and the sample can tell."""
+    n = 10_000_000
+    share = 1 - bernoulli((n,), 0.3, generator=generator(5)).double().mean().item()
+    error = math.sqrt(0.3 * 0.7 / n)
+    assert abs(share - 0.3) < LIMIT * error < min(abs(76 / 256 - 0.3), abs(77 / 256 - 0.3))
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5])
+def test_coins_are_independent_of_their_neighbours(p):
+    """Lags within a 64-bit word (1 to 7), of whole words, and of a power of two that a counter might repeat."""
+    n = 1_000_000
+    mask = bernoulli((n,), p, generator=generator(3)).double()
+    centred = (mask - (1 - p)) / math.sqrt(p * (1 - p))
+    for lag in (*range(1, 17), 24, 64, 1024, 4096):
+        z = float(centred[lag:] @ centred[:-lag]) / math.sqrt(n - lag)
+        assert abs(z) < LIMIT, lag
+
+
+def test_calls_are_independent():
+    source, n, p = generator(4), 1_000_000, 0.3
+    first, second = (bernoulli((n,), p, generator=source).double() - 0.7 for _ in range(2))
+    assert abs(float(first @ second) / (p * (1 - p) * math.sqrt(n))) < LIMIT
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0, 1])
+def test_certain_coins_take_no_draw(value):
+    source = generator()
+    before = source.get_state()
+    assert bool((bernoulli((5, 7), value, generator=source) == 1 - int(value)).all())
+    assert torch.equal(source.get_state(), before)
+
+
+def test_certain_entries_of_a_rate_tensor_are_certain():
+    mask = bernoulli((2, 100_000), torch.tensor([[0.0], [1.0]]), generator=generator())
+    assert mask.sum(1).tolist() == [100_000, 0]
+
+
+def test_rate_tensor_broadcasts():
+    p = torch.tensor([0.0, 1.0]).view(1, 2, 1)
+    mask = bernoulli((3, 2, 5), p, generator=generator())
+    assert bool((mask[:, 0] == 1).all()) and bool((mask[:, 1] == 0).all())
+    assert bernoulli((4,), torch.tensor(1.0)).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1,), (7,), (3, 5, 2)])
+def test_shape_and_dtype(shape):
+    for p in (0.3, 0.5, torch.tensor(0.3)):
+        mask = bernoulli(shape, p, generator=generator())
+        assert mask.shape == shape and mask.dtype == torch.uint8
+        assert bool((mask <= 1).all())
+
+
+# --- randomness: the same state, the same mask ------------------------------------------------------------------------
+
+GOLDEN = [
+    [0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1],
+    [1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1],
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+    [0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1],
+]
+
+
+def test_golden_mask():
+    """A seed gives this mask on every processor and with any number of threads."""
+    assert bernoulli((4, 12), 0.3, generator=generator(0)).tolist() == GOLDEN
+    rates = torch.tensor([[0.1], [0.5], [0.9]], dtype=torch.float64)
+    assert bernoulli((3, 8), rates, generator=generator(2)).tolist() == [
+        [0, 1, 1, 1, 1, 1, 1, 1],
+        [0, 0, 0, 1, 1, 0, 1, 0],
+        [0, 0, 0, 1, 0, 0, 0, 0],
+    ]
+
+
+def test_golden_mask_that_needs_second_draws():
+    mask = bernoulli((1 << 16,), 0.3, generator=generator(1))
+    assert hashlib.sha256(bytes(mask.tolist())).hexdigest()[:16] == "fa496b8cdc49a141"
+
+
+def test_global_generator_is_honoured():
+    torch.manual_seed(0)
+    first = bernoulli((4, 12), 0.3)
+    following = bernoulli((4, 12), 0.3)
+    assert first.tolist() == GOLDEN
+    assert not torch.equal(first, following)
+
+
+def test_own_generator_leaves_the_global_one_alone():
+    before = torch.get_rng_state()
+    source = generator(0)
+    first, second = bernoulli((4, 12), 0.3, generator=source), bernoulli((4, 12), 0.3, generator=source)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.tolist() == GOLDEN and not torch.equal(first, second)
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.3, float("nan"), float("inf"), -1, 2])
+def test_a_rate_out_of_range_is_named(value):
+    with pytest.raises(ValueError, match=rf"^p must be in \[0, 1\], got {value}$"):
+        bernoulli((3,), value)
+
+
+@pytest.mark.parametrize("value", ["0.5", True, None, [0.5], 1j])
+def test_a_rate_of_a_wrong_type_is_named(value):
+    with pytest.raises(TypeError, match=rf"^p must be a float or a floating-point tensor, got {type(value).__name__}$"):
+        bernoulli((3,), value)
+
+
+@pytest.mark.parametrize("values", [[0.5, 1.5], [-0.1, 0.5], [0.2, float("nan")]])
+def test_a_rate_tensor_out_of_range_is_named(values):
+    with pytest.raises(ValueError, match=r"^p must be in \[0, 1\], got values from"):
+        bernoulli((2,), torch.tensor(values))
+
+
+def test_a_rate_tensor_of_a_wrong_type_is_named():
+    with pytest.raises(TypeError, match=r"floating-point tensor, got a tensor of torch\.int64"):
+        bernoulli((2,), torch.tensor([0, 1]))
+
+
+def test_check_p_can_use_another_name():
+    with pytest.raises(ValueError, match=r"^seed_rate must be in"):
+        check_p(1.5, "seed_rate")
+    assert check_p(1) == 1.0 and isinstance(check_p(1), float)
+
+
+# --- kinds of mask ----------------------------------------------------------------------------------------------------
+
+
+def test_shapes_of_all_kinds():
+    x = torch.empty(4, 6, 5, 7)
+    w = torch.empty(3, 8)
+    assert element_mask(x, 0.5).shape == (4, 6, 5, 7)
+    assert channel_mask(x, 0.5).shape == (4, 6, 1, 1)
+    assert sample_mask(x, 0.5).shape == (4, 1, 1, 1)
+    assert step_mask(x, 0.5, 1).shape == (4, 1, 5, 7)
+    assert step_mask(x, 0.5, -1).shape == (4, 6, 5, 1)
+    assert weight_mask(w, 0.5).shape == (3, 8)
+    assert weight_mask(w, 0.5, examples=4).shape == (4, 3, 8)
+    assert block_mask(x, 0.1, 3).shape == (4, 6, 5, 7)
+    assert block_mask(x, 0.1, 3, share_channels=True).shape == (4, 1, 5, 7)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda g: element_mask(torch.empty(1000, 500), 0.3, generator=g),
+        lambda g: channel_mask(torch.empty(1000, 500, 2), 0.3, generator=g),
+        lambda g: sample_mask(torch.empty(500_000, 2), 0.3, generator=g),
+        lambda g: step_mask(torch.empty(1000, 3, 500), 0.3, 1, generator=g),
+        lambda g: weight_mask(torch.empty(1000, 500), 0.3, generator=g),
+        lambda g: weight_mask(torch.empty(100, 50), 0.3, examples=100, generator=g),
+        lambda g: block_mask(torch.empty(10, 50, 32, 32), 0.3, 1, generator=g),
+    ],
+)
+def test_every_kind_drops_at_its_rate_from_its_generator(draw):
+    mask = draw(generator(7))
+    assert abs(z_of_share(mask.numel() - int(mask.sum()), mask.numel(), 0.3)) < LIMIT
+    assert torch.equal(mask, draw(generator(7)))
+    assert not torch.equal(mask, draw(generator(8)))
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: channel_mask(torch.empty(4, 6), 0.5), r"x must have the shape \(N, C, \*spatial\).*got \(4, 6\)"),
+        (lambda: sample_mask(torch.empty(()), 0.5), r"x must have the shape \(N, \*\).*got a scalar"),
+        (lambda: step_mask(torch.empty(4, 6), 0.5, 2), "axis must be an axis of x, which has 2 dimensions, got 2"),
+        (lambda: step_mask(torch.empty(4, 6), 0.5, -3), "axis must be an axis of x.*got -3"),
+        (lambda: block_mask(torch.empty(4, 6), 0.5, 3), r"x must have the shape \(N, C, \*spatial\).*got \(4, 6\)"),
+        (lambda: block_mask(torch.empty(1, 1, 1, 1, 1, 1), 0.5, 3), "3 to 5 dimensions"),
+        (lambda: block_mask(torch.empty(1, 1, 4), 0.5, 0), "block_size must be at least 1, got 0"),
+        (lambda: block_mask(torch.empty(1, 1, 4), 1.5, 2), r"seed_rate must be in \[0, 1\], got 1.5"),
+        (lambda: weight_mask(torch.empty(4, 6), 0.5, examples=0), "examples must be at least 1, got 0"),
+    ],
+)
+def test_wrong_shapes_and_sizes_are_named(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_a_block_size_of_a_wrong_type_is_named():
+    with pytest.raises(TypeError, match="block_size must be an int, got float"):
+        block_mask(torch.empty(1, 1, 8), 0.1, 2.5)
+
+
+def grown(seeds, size, lengths):
+    """Blocks of every seed, written out cell by cell."""
+    mask = torch.ones(*seeds.shape[:2], *lengths, dtype=torch.uint8)
+    for place in seeds.nonzero().tolist():
+        spans = [slice(at, at + edge) for at, edge in zip(place[2:], size, strict=True)]
+        mask[(place[0], place[1], *spans)] = 0
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("lengths", "block"),
+    [
+        ((9,), 3),
+        ((9,), 4),
+        ((7, 7), 7),
+        ((6, 9), 2),
+        ((5, 8), 3),
+        ((3, 9), 5),
+        ((1, 1), 3),
+        ((4, 5, 6), 3),
+        ((8, 8), 1),
+    ],
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_blocks_are_complete_and_cut_to_the_map(lengths, block, shared):
+    x = torch.empty(12, 4, *lengths)
+    size = [min(block, length) for length in lengths]
+    places = [length - edge + 1 for length, edge in zip(lengths, size, strict=True)]
+    mask = block_mask(x, 0.4, block, share_channels=shared, generator=generator(9))
+    kept_seeds = bernoulli((12, 1 if shared else 4, *places), 0.4, generator=generator(9))
+    assert torch.equal(mask, grown(1 - kept_seeds, size, lengths))
+    assert int(mask.sum()) < mask.numel()  # at least one block fell, or nothing was tested
+
+
+def test_block_extremes():
+    x = torch.empty(2, 3, 5, 5)
+    assert bool((block_mask(x, 0.0, 3) == 1).all())
+    assert bool((block_mask(x, 1.0, 3) == 0).all())
+
+
+def test_chapter_table_names_every_kind():
+    rows = {row["kind"]: row["mask"] for row in kinds()}
+    assert rows["channel"] == "8 × 16 × 1 × 1" and rows["weight, per example"] == "8 × 32 × 64"
+    assert rows["sample"] == "8 × 1 × 1 × 1" and rows["step"] == "8 × 1 × 64"
+
+
+# --- the worked examples of the chapter -------------------------------------------------------------------------------
+
+
+def test_six_units_under_all_masks():
+    result = masked_sum(SIX_UNITS, 0.5)
+    assert len(result.sums) == 64 and result.full == 3.5
+    assert result.mean == pytest.approx(1.75, abs=1e-12)
+    assert result.deviation == pytest.approx(0.5 * math.sqrt(19.25), abs=1e-12)
+    assert int((result.sums > 3.5).sum()) == 12 and int((result.sums < 0).sum()) == 12
+    assert (float(result.sums.min()), float(result.sums.max())) == (-3.0, 6.5)
+    three = result.given_kept(3)
+    assert len(three.sums) == 20 and three.mean == pytest.approx(1.75, abs=1e-12)
+    assert (float(three.sums.min()), float(three.sums.max())) == (-2.5, 6.0)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_moments_of_the_masked_sum(p, inverted):
+    result = masked_sum(SIX_UNITS, p, inverted=inverted)
+    k = 1 - p
+    assert result.mean == pytest.approx(3.5 if inverted else k * 3.5)
+    assert result.deviation == pytest.approx(math.sqrt((p / k if inverted else p * k) * 19.25))
+
+
+def test_sampled_sums_agree_with_the_enumeration():
+    n = 1_000_000
+    sums = bernoulli((n, 6), 0.5, generator=generator(0)).double() @ torch.tensor(SIX_UNITS, dtype=torch.float64)
+    assert abs(float(sums.mean()) - 1.75) < LIMIT * 2.194 / math.sqrt(n)
+
+
+@pytest.mark.parametrize("bits", [3, 8])
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_grid_probability_counts_the_grid(bits, threshold):
+    grid = torch.arange(2**bits, dtype=torch.float64) / 2**bits
+    counted = {">": grid > threshold, ">=": grid >= threshold, "<": grid < threshold, "<=": grid <= threshold}
+    for comparison, hits in counted.items():
+        assert grid_probability(comparison, threshold, bits) * 2**bits == int(hits.sum())
+
+
+def test_strict_comparisons_on_a_grid():
+    assert float(grid_probability(">", 0.5, 8)) == 0.49609375
+    assert float(grid_probability("<", 0.5, 8)) == float(grid_probability(">=", 0.5, 8)) == 0.5
+    assert 1 - grid_probability(">", 0.0, 24) == grid_probability("<", 2**-24, 24)  # one spurious zero in 2^24
+    with pytest.raises(ValueError, match="comparison must be one of"):
+        grid_probability("==", 0.5, 8)
+    with pytest.raises(ValueError, match=r"bits must be in \[1, 24\], got 25"):
+        grid_probability(">", 0.5, 25)
+
+
+def test_low_precision_shares_and_draws_agree():
+    """torch's 16-bit uniform numbers behave as the enumeration of their 2^24 sources says."""
+    n = 2_000_000
+    for p, dtype in itertools.product((0.5, 0.1), (torch.float32, torch.float16, torch.bfloat16)):
+        u = torch.rand(n, dtype=dtype, generator=generator(21))
+        for method, kept in (("rand > p", u > p), ("rand < k", u < 1 - p)):
+            exact = rounded_share(method, p, dtype)
+            assert abs(z_of_share(int(kept.sum()), n, exact)) < LIMIT, (method, p, dtype)
+    assert rounded_share("rand > p", 0.5, torch.bfloat16) == pytest.approx(0.49609375, abs=1e-6)
+    with pytest.raises(ValueError, match="method must be one of"):
+        rounded_share("companion", 0.5, torch.float32)
+
+
+def test_kept_share_record():
+    small = kept_share(rates=(0.5,), dtypes=(torch.bfloat16,), draws=20_000, seeds=(0, 1))
+    assert small.arms == METHODS and small.seeds == (0, 1)
+    stored = load("kept-share")
+    for metric, arms in stored.metrics.items():
+        k = float(metric.split(",")[0].removeprefix("k = "))
+        error = math.sqrt(k * (1 - k) / (stored.budget["coins a seed"] * len(stored.seeds)))
+        for exact_arm in ("bernoulli_(k)", "companion"):
+            assert abs(sum(arms[exact_arm]) / len(stored.seeds) - k) < LIMIT * error, metric
+    error = math.sqrt(0.25 / (stored.budget["coins a seed"] * len(stored.seeds)))
+    assert stored.mean("k = 0.5, bfloat16", "rand > p").mean < 0.5 - 4 * error
