@@ -18,7 +18,7 @@ CHAPTERS := $(sort $(wildcard book/[0-9][0-9]-*.ipynb))
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	--nbval-cell-timeout 120 -n 2 --dist loadscope
 
-.PHONY: help book serve test test-unit test-js test-notebooks test-browser test-cpus lint format notebooks records clean distclean
+.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus lint format notebooks records clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -36,16 +36,10 @@ serve: book ## build the site and serve it on this machine
 
 # --------------------------------------------------------------------------------------------------------- the tests
 
-test: lint test-unit test-js test-notebooks test-browser ## every test
+test: lint test-unit test-notebooks test-browser ## every test
 
 test-unit: .venv/.installed ## unit, property and script tests
 	$(BIN)/pytest tests --ignore=tests/browser -n 2
-
-# Playwright brings a node of its own, so that nothing has to be installed.
-test-js: .venv/.installed ## the figures' scripts in node
-	$(if $(wildcard tests/js/*.test.js),$$($(BIN)/python -c \
-	  'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")') \
-	  --test tests/js/*.test.js,@echo "no script tests yet")
 
 test-notebooks: .venv/.installed ## run every chapter and compare every output
 	$(if $(CHAPTERS),$(NBVAL) $(CHAPTERS),@echo "no chapters yet")
