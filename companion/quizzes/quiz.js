@@ -22,7 +22,7 @@ function question(form) {
   answer.className = "cq-answer";
   answer.setAttribute("role", "status");
   answer.setAttribute("aria-live", "polite");
-  form.append(check, answer);
+  form.querySelector("fieldset").append(check, answer);
   form.addEventListener("change", () => answer.replaceChildren());
   form.addEventListener("submit", (event) => {
     event.preventDefault(); // nothing is sent

@@ -58,7 +58,7 @@ function drawing({ schemes, x, moment, step }, width) {
     svg("rect", { class: "cf-orange-line", x: 88.5, y: 25.5, width: 13, height: 13, rx: 2, fill: stripes.fill }),
     label(108, 36, "test"),
     svg("path", { class: "cf-axis cf-dashed", d: `M150,32h22` }),
-    label(178, 36, moment === "mean" ? `full strength x = ${fixed(full, 1)}` : `x² = ${fixed(full, 1)}`),
+    label(178, 36, moment === "mean" ? "full strength" : `x² = ${fixed(full, 1)}`),
     svg("path", { class: "cf-axis cf-dashed", d: `M0,${y(full)}H${width}` }),
     svg("path", { class: "cf-axis", d: `M0,${floor}H${width}` }),
   ];

@@ -32,7 +32,7 @@ export function ticks(low, high, wanted = 6) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999);
   const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i += 1) found.push(i * step);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i += 1) found.push(i * step + 0); // + 0: no negative zero
   return found;
 }
 
@@ -117,7 +117,7 @@ export function hatch(className, gap = 6) {
 export function slider(model, name, { label: text, min, max, step, format = String }) {
   const id = newId();
   const input = html("input", { id, type: "range", min, max, step });
-  const output = html("output", { for: id, "aria-live": "off" }); // the read-out speaks, not this
+  const output = html("span", { "aria-hidden": "true" }); // the slider itself speaks its value
   watch(model, [name], () => {
     input.value = model.get(name);
     input.setAttribute("aria-valuetext", format(model.get(name)));

@@ -4,11 +4,11 @@ import math
 
 import torch
 
+from companion.experiments.masks import SIX_UNITS
 from companion.widgets.base import InteractiveFigure, drop_levels, interactive
 
 __all__ = ["mask_figure", "masked_sum_moments"]
 
-SIX_UNITS = (2.0, -1.0, 3.0, 0.5, -2.0, 1.0)
 STEPS = 20
 DRAWS = 100
 

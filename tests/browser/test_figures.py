@@ -75,6 +75,7 @@ def test_every_quiz_explains_every_choice(path, visit, address):
         radios.first.focus()
         one.page.keyboard.press("Space")
         for _ in range(radios.count()):
+            one.page.keyboard.press("Enter")  # checks the chosen answer
             one.page.wait_for_timeout(40)
             heard.append(answer.inner_text().strip())
             one.page.keyboard.press("ArrowDown")
