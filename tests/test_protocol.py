@@ -143,7 +143,9 @@ def test_every_stored_record_belongs_to_an_experiment_and_every_experiment_has_o
 def test_stored_records_name_what_they_must(path):
     record = load(path.stem)
     assert record.name == path.stem and record.task and record.budget and record.seconds > 0
-    assert len(record.seeds) >= 5 and {"python", "torch", "processor"} <= set(record.versions)
+    # What an interactive figure draws needs no interval; everything else does.
+    assert len(record.seeds) >= 5 or path.stem.endswith("-figure")
+    assert {"python", "torch", "processor"} <= set(record.versions)
     assert path.stat().st_size < 400_000
     assert json.dumps(record.versions).find("/") == -1
 

@@ -5,15 +5,14 @@
 The page holds what stands in the stored outputs of the chapters and nothing else; a test compares the two.
 """
 
-import os
 import sys
-import tempfile
 from html import escape
 from pathlib import Path
 
 import nbformat
 
 from companion.experiments.claims import MIME, VERDICTS, statements
+from companion.files import write_whole
 
 BOOK = Path(__file__).resolve().parents[1]
 PAGE = BOOK / "claims.md"
@@ -66,9 +65,10 @@ def page(claims: list[dict]) -> str:
         rows = "\n".join(_row(claim) for claim in claims if claim["page"] == chapter)
         parts.append(
             f"## {chapter[:2]} {title.capitalize()}\n\n"
-            f'<div class="companion-table claims" role="region" aria-label="Claims of chapter {chapter[:2]}" tabindex="0">\n'
-            f'<table><thead><tr><th scope="col">claim</th><th scope="col">what is said</th>'
-            f'<th scope="col">verdict</th><th scope="col">what was measured</th></tr></thead><tbody>\n'
+            f'<div class="companion-table claims" role="region" aria-label="Claims of chapter {chapter[:2]}" '
+            'tabindex="0">\n'
+            '<table><thead><tr><th scope="col">claim</th><th scope="col">what is said</th>'
+            '<th scope="col">verdict</th><th scope="col">what was measured</th></tr></thead><tbody>\n'
             f"{rows}\n</tbody></table></div>\n"
         )
     return "\n".join(parts)
@@ -79,10 +79,7 @@ def main() -> None:
     unknown = {claim["id"] for claim in claims} - set(statements())
     if unknown:
         sys.exit(f"the notebooks record claims that claims.toml does not state: {sorted(unknown)}")
-    handle, temporary = tempfile.mkstemp(dir=BOOK, suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(page(claims))
-    os.replace(temporary, PAGE)
+    write_whole(PAGE, page(claims))
     print(f"{PAGE.name}: {len(claims)} claims")
 
 

@@ -9,11 +9,12 @@ kernel versions, random cell ids, split stream outputs. A notebook is written wh
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+
+from companion.files import write_whole
 
 BOOK = Path(__file__).resolve().parents[1]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -62,10 +63,7 @@ def _joined(outputs: list) -> list:
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     text = nbformat.writes(notebook, version=nbformat.NO_CONVERT, sort_keys=True, indent=1) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.replace(temporary, path)
+    write_whole(path, text)
 
 
 def execute(path: Path) -> bool:

@@ -8,9 +8,8 @@ half of the record's own interval width, and prints and draws the record.
 
 import json
 import math
-import os
 import platform
-import tempfile
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from scipy import stats
 from torch import Tensor
 
 from companion.data import Examples, TestSetOpened
+from companion.files import write_whole
 
 __all__ = [
     "Disagreement",
@@ -208,17 +208,8 @@ class Record:
 
     def save(self, folder: Path = RECORDS) -> Path:
         """Writes the record to ``folder/name.json``, whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(_rounded(asdict(self)), indent=1, ensure_ascii=False) + "\n"
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(_compact(text))
-            os.replace(temporary, folder / f"{self.name}.json")
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        return folder / f"{self.name}.json"
+        return write_whole(folder / f"{self.name}.json", _compact(text))
 
     def __repr__(self) -> str:
         return f"Record({self.name!r}: {len(self.arms)} arms, {len(self.seeds)} paired seeds, {self.task})"
@@ -243,13 +234,11 @@ def _rounded(value: Any) -> Any:
 
 def _compact(text: str) -> str:
     """Puts lists of numbers on one line, so that a change of a record reads well."""
-    import re
-
     return re.sub(r"\[\s+([-+\d.e,\s]+?)\s+\]", lambda m: "[" + " ".join(m.group(1).split()) + "]", text)
 
 
 def make_record(name: str, *, started: float, **parts: Any) -> Record:
-    """Builds a :class:`Record`, adds seconds since ``started`` (``time.perf_counter()``) and versions, rounds numbers."""
+    """Builds a :class:`Record`: adds versions and the seconds since ``started`` (of ``time.perf_counter``), and rounds."""
     import numpy
     import scipy
     import sklearn
