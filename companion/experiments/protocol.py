@@ -238,7 +238,7 @@ def _compact(text: str) -> str:
 
 
 def make_record(name: str, *, started: float, **parts: Any) -> Record:
-    """Builds a :class:`Record`: adds versions and the seconds since ``started`` (of ``time.perf_counter``), and rounds."""
+    """Builds a :class:`Record`: adds versions and the seconds since ``started`` (``time.perf_counter()``), rounds."""
     import numpy
     import scipy
     import sklearn
