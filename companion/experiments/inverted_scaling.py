@@ -163,6 +163,7 @@ def _schemes(
         budget={"widths": "-".join(map(str, widths)), "p": p, "steps": steps, "batch": 50, "Adam": lr},
         metrics=metrics,
         units={"accuracy": "%", "NLL": "nats", "ECE": "%"},
+        tolerance={metric: 0.02 * (1 / (1 - p)) ** layers for metric in metrics if metric.startswith("test/train")},
         curves={"ratio": {"x": list(range(1, layers + 1))} | {arm: ratios[arm].T for arm in _ARMS}},
     )
 
