@@ -40,7 +40,7 @@ export function words({ step, dropout, net, pairs, threshold, silenced }) {
     : "";
   return `Dropout ${dropout ? "on" : "off"} in training, ${count(step, "step")}, accuracy ${fixed(net.accuracy, 1)}%. ` +
     `Worst unit: ${now.worst + 1}, without it ${fixed(now.worstFlips, 1)}% of predictions flip. ${strongest} ` +
-    `${count(now.bearing, "load-bearing pair")} of ${pairs.length}: ` +
+    `${count(now.bearing, "load-bearing pair")} of ${pairs.length} (beyond ±${fixed(threshold)} nats): ` +
     `${count(now.partners, "partner", "partners")}, ${count(now.standIns, "stand-in")}.${lost}`;
 }
 

@@ -12,8 +12,8 @@ _CAPTION = (
     "<strong>Notice.</strong> Let both networks train, step by step. Without dropout units become load-bearing (large "
     "discs) and many pairs depend on each other; partners (thick solid lines) are those where losing one unit leaves "
     "the other with less to do. With dropout most of these lines never form, and what does form here is stand-ins "
-    "(dashed), where either unit covers for the other. Silence a unit and compare what is lost. Both networks are those "
-    "of the first seed; the table below has all of them."
+    "(dashed), where either unit covers for the other. Silence a unit and compare what is lost. Both networks are "
+    "those of the first seed; the table below has all of them."
 )
 _ALT = (
     "The hidden units of one trained network on a circle, numbered. The area of a disc shows what share of test "

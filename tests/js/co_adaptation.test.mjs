@@ -32,10 +32,10 @@ test("the words say the state", () => {
   assert.equal(
     words(about),
     "Dropout off in training, 800 steps, accuracy 80.0%. Worst unit: 2, without it 40.0% of predictions flip. " +
-      "Strongest pair: units 1 and 2, partners, synergy −0.30 nats. 2 load-bearing pairs of 3: 1 partner, 1 stand-in.",
+      "Strongest pair: units 1 and 2, partners, synergy −0.30 nats. 2 load-bearing pairs of 3 (beyond ±0.02 nats): 1 partner, 1 stand-in.",
   );
   assert.match(words({ ...about, dropout: true, threshold: 0.5 }), /^Dropout on .*No pair has a synergy beyond 0\.50 nats\. 0 load-bearing/);
   assert.match(words({ ...about, silenced: 2 }), /Unit 2 silenced: accuracy 80\.0 → 50\.0%, 40\.0% of predictions flip\.$/);
   const kind = { ...net, synergy: [0.1, 0.3, 0] };
-  assert.match(words({ ...about, net: kind }), /units 1 and 3, stand-ins, synergy 0\.30 nats\. 2 load-bearing pairs of 3: 0 partners, 2 stand-ins\./);
+  assert.match(words({ ...about, net: kind }), /units 1 and 3, stand-ins, synergy 0\.30 nats\. 2 load-bearing pairs of 3 \(beyond ±0\.02 nats\): 0 partners, 2 stand-ins\./);
 });
