@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Answer", "NotYet", "ReadyMade", "check", "exercise", "exercises", "inputs", "not_yet"]
+__all__ = ["Answer", "Exercise", "NotYet", "ReadyMade", "check", "exercise", "exercises", "inputs", "not_yet"]
 
 
 class NotYet(AssertionError):
@@ -128,6 +128,9 @@ def check(name: str, answer: Any, *, generator: torch.Generator | None = None) -
     with _undisturbed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(_seed(g))
+        parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, tuple | list) else ()
+        if any(part is None for part in parts):
+            not_yet(f"the answer is still empty: {shown(answer)}.")
         remark = entry.checker(_wrapped(answer, entry.allow), g)
     print(f"{name}: right. {remark or ''}".rstrip())
 
@@ -178,6 +181,16 @@ class Answer:
                     f"(`x * mask`, not `x *= mask`). It happened in {self.name}({_arguments(args, kwargs)})."
                 )
         return result
+
+    def error(self, *args: Any, **kwargs: Any) -> Exception | None:
+        """Returns the exception that a call raises, or None: for inputs that an answer must refuse."""
+        try:
+            self(*args, **kwargs)
+        except ReadyMade:
+            raise
+        except NotYet as told:
+            return told.__cause__ if isinstance(told.__cause__, Exception) else told
+        return None
 
 
 def _wrapped(answer: Any, allow: Collection[str]) -> Any:
@@ -321,6 +334,16 @@ def numbers(value: Any, count: int, what: str) -> list[float]:
     if not isinstance(value, list | tuple) or len(value) != count:
         not_yet(f"{what} must be {count} numbers; it was {shown(value)}.")
     return [number(item, what) for item in value]
+
+
+def integer(g: torch.Generator, low: int, high: int) -> int:
+    """Draws a whole number from ``low`` to ``high``, both included."""
+    return int(torch.randint(low, high + 1, (), generator=g))
+
+
+def uniform(g: torch.Generator, low: float, high: float) -> float:
+    """Draws a number from ``low`` to ``high``, rounded to four places so that it can be read."""
+    return round(low + (high - low) * float(torch.rand((), generator=g)), 4)
 
 
 def near(got: float, want: float, *, tolerance: float = 1e-5) -> bool:

@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from companion.assignments.check import (
     exercise,
     function,
     functions,
+    integer,
     near,
     not_yet,
     number,
@@ -21,11 +21,13 @@ from companion.assignments.check import (
     shown,
     tensor,
 )
-
-
-def _integer(g: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, (), generator=g))
-
+from companion.assignments.checks.coins import (
+    SWAPPED,
+    follows_generator,
+    independent_coins,
+    kept_fraction,
+    zeros_for_uniforms,
+)
 
 # ---- mask_shape
 
@@ -46,7 +48,7 @@ def mask_shape(answer: object, g: torch.Generator) -> str:
     """``mask_shape(shape, kind)``: the shape of the mask that broadcasts against x."""
     f = function(answer)
     for axes in (2, 4, 3):
-        shape = (*(_integer(g, 2, 9) for _ in range(axes)),)
+        shape = (*(integer(g, 2, 9) for _ in range(axes)),)
         if len(set(shape[:2])) == 1:
             shape = (shape[0] + 1, *shape[1:])
         for kind in ("element", "example", "batch", "channel"):
@@ -75,28 +77,6 @@ def mask_shape(answer: object, g: torch.Generator) -> str:
 
 
 # ---- dropout_mask
-
-SWAPPED = "you keep with probability p; here p is the probability of dropping, so a unit stays with 1 - p."
-
-
-def _zeros_for_uniforms(call: Callable[[], Tensor]) -> Tensor:
-    """Runs ``call`` with the rarest of all draws: every uniform number is exactly 0."""
-
-    def rand(*size: object, generator: object = None, **options: object) -> Tensor:
-        return torch.zeros(*size, **options)
-
-    def rand_like(x: Tensor, **options: object) -> Tensor:
-        return torch.zeros_like(x, **options)
-
-    def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0, **_: object) -> Tensor:
-        return x.fill_(low)
-
-    with (
-        mock.patch.object(torch, "rand", rand),
-        mock.patch.object(torch, "rand_like", rand_like),
-        mock.patch.object(Tensor, "uniform_", uniform_),
-    ):
-        return call()
 
 
 def _mask_is_a_mask(f: Answer, x: Tensor, p: float, g: torch.Generator) -> Tensor:
@@ -155,54 +135,16 @@ def dropout_mask(answer: object, g: torch.Generator) -> str:
     if at_one.any():
         not_yet("at p = 1 everything is dropped, and your mask holds a one.")
     for p, want in ((0.0, 1.0), (1.0, 0.0)):
-        if (_zeros_for_uniforms(lambda p=p: _mask_is_a_mask(f, x, p, g)) != want).any():
+        if (zeros_for_uniforms(lambda p=p: _mask_is_a_mask(f, x, p, g)) != want).any():
             not_yet(
                 f"a uniform number can be exactly 0 (once in 16 million draws), and then your mask is wrong at "
                 f"p = {p:g}: `rand > p` loses the tie. `rand >= p`, `rand < 1 - p` and bernoulli_ are exact there."
             )
 
-    # Who shares a coin.
     wide = torch.ones(1000, 100)
-    m = _mask_is_a_mask(f, wide, 0.5, g)
-    if (m == m[:1]).all():
-        not_yet(
-            "every example got the same mask: one row is repeated over the whole batch. Each example throws its "
-            "own coins."
-        )
-    if (m == m[:, :1]).all():
-        not_yet("all units of an example share one coin: whole rows are kept or dropped. Each unit throws its own.")
-    for axis, who in ((1, "units of one example"), (0, "examples")):
-        counts = m.sum(axis)
-        expected = 0.25 * m.shape[axis]  # the variance of a number of heads
-        ratio = float(counts.var() / expected)
-        if abs(ratio - 1) > 6 * math.sqrt(2 / len(counts)):
-            not_yet(
-                f"the coins of different {who} are not independent: the number kept varies {ratio:.2f} times as "
-                "much as with independent coins."
-            )
-
-    # How often.
-    p = 0.2
-    got = off(lambda: _mask_is_a_mask(f, wide, p, g), 1 - p, math.sqrt(p * (1 - p)))
-    if got is not None:
-        if near(got, p, tolerance=0.02):
-            not_yet(SWAPPED + f" At p = {p} you kept {got:.3f} of the units.")
-        not_yet(f"at p = {p} a fraction {1 - p} of the units should stay, and {got:.4f} of yours did.")
-
-    # Where the randomness comes from.
-    def drawn(seed: int) -> Tensor:
-        return _mask_is_a_mask(f, wide, 0.5, torch.Generator().manual_seed(seed))
-
-    torch.manual_seed(1)
-    first = drawn(7)
-    torch.manual_seed(2)
-    if not torch.equal(first, drawn(7)) or torch.equal(first, drawn(8)):
-        not_yet(
-            "the mask must come from the generator that you were given: the same seed, the same mask; another seed, "
-            "another mask. Hand `generator=generator` on to the function that draws."
-        )
-    if torch.equal(tensor(f(wide, 0.5), "the mask"), tensor(f(wide, 0.5), "the mask")):
-        not_yet("without a generator two calls must give two masks, and yours are equal. Do not seed inside.")
+    independent_coins(_mask_is_a_mask(f, wide, 0.5, g))
+    kept_fraction(lambda: _mask_is_a_mask(f, wide, 0.2, g), 0.2)
+    follows_generator(lambda seeded: f(wide, 0.5, generator=seeded), lambda: f(wide, 0.5))
 
     # Low precision.
     p, many = 0.1, torch.ones(3_000_000, dtype=torch.bfloat16)
@@ -228,7 +170,7 @@ def masked_sum(answer: object, g: torch.Generator) -> str:
     """``{"enumeration": f, "formula": f}``, each ``f(x, p)`` -> (mean, standard deviation) of the masked sum."""
     for way, f in zip(("enumeration", "formula"), functions(answer, "enumeration", "formula"), strict=True):
         for p in (0.2, 0.5, 0.75, 0.0, 1.0):
-            n = _integer(g, 5, 8) if way == "enumeration" or p < 0.6 else 1000
+            n = integer(g, 5, 8) if way == "enumeration" or p < 0.6 else 1000
             x = torch.randn(n, generator=g).mul_(3).add_(1)
             mean, deviation = numbers(f(x, p), 2, f"what {f.name} returns")
             _judge_moments(way, x, p, mean, deviation)
@@ -344,7 +286,7 @@ def keep_or_drop(answer: object, g: torch.Generator) -> str:
 def exact_mask(answer: object, g: torch.Generator) -> str:
     """``exact_mask(n, kept, generator=None)``: a mask of n units of which exactly ``kept`` are 1."""
     f = function(answer)
-    n = _integer(g, 6, 9)
+    n = integer(g, 6, 9)
     for kept in (n // 2, 0, n):
         for _ in range(20):
             m = tensor(f(n, kept, generator=g), "the mask")
@@ -385,7 +327,7 @@ def exact_covariance(answer: object, g: torch.Generator) -> str:
     """``exact_covariance(n, kept)``: the covariance of two entries of the exact mask, -p k / (n - 1)."""
     f = function(answer)
     cases = [(2, 1), (6, 3), (10, 8), (7, 0), (7, 7)]
-    cases += [(n, _integer(g, 1, n - 1)) for n in (_integer(g, 4, 60) for _ in range(5))]
+    cases += [(n, integer(g, 1, n - 1)) for n in (integer(g, 4, 60) for _ in range(5))]
     for n, kept in cases:
         k = kept / n
         got, want = number(f(n, kept), "the covariance"), -(1 - k) * k / (n - 1)

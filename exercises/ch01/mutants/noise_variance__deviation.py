@@ -1,0 +1,3 @@
+# must trigger: that is the standard deviation
+def noise_variance(w, h, p):
+    return 0.0 if p == 1 else float((p / (1 - p) * ((w * h) ** 2).sum()).sqrt())

@@ -1,0 +1,3 @@
+# must trigger: there is a penalty
+def total_weight(s, r, p):
+    return s
