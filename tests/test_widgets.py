@@ -81,9 +81,12 @@ def test_a_bad_figure_is_refused(change, message):
     [
         ('import { a } from "./other.js";\nexport function render() {}\n', "must import"),
         ('import { svg } from "./kit.js";\nfunction render() {}\n', "must export function render"),
+        ('import { svg as draw } from "./kit.js";\nexport function render() {}\n', "must not rename .* 'svg as draw'"),
+        ("export const mean = 1;\nexport function render() {}\n", "top-level names of the kit again, got mean"),
     ],
 )
 def test_a_module_that_cannot_be_joined_is_refused(text, message, monkeypatch):
+    base._kit("kit.js")  # the kit itself stays as it is
     monkeypatch.setattr(base, "package_text", lambda package, name: text)
     with pytest.raises(ValueError, match=message):
         module_text("probe")

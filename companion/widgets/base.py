@@ -31,10 +31,13 @@ and ``companion/widgets/NAME.py`` computes the state with the companion::
     def name_figure() -> InteractiveFigure:
         return interactive("name", state={"p": 0.5}, alt="...", caption="...", fallback="<svg ...>...</svg>")
 
-The controls of the kit (``slider``, ``toggle``, ``button``) write into the model; ``watch`` redraws when a value
-changes, whoever changed it: a reader, or Python through ``.widget()``. Randomness never comes from JavaScript: ship
-:func:`drop_levels` and threshold them (``levels``, ``threshold`` of the kit). Colours are the classes ``cf-blue-fill``,
-``cf-orange-line``, ``cf-green-text``, ...; what differs in colour must also differ in shape, hatch or text.
+The kit has ``slider``, ``toggle`` (one of several) and ``button`` in a ``row``; ``change`` writes into the model and
+``watch`` redraws when a value changes, whoever changed it: a reader, or Python through ``.widget()``. ``stage`` draws
+for the width that there is, so that text stays readable at 320 px; ``svg``, ``label``, ``hatch``, ``scale`` and
+``ticks`` help. ``readout(longest)`` keeps room for the longest text. ``animate`` respects those who want less motion.
+Randomness never comes from JavaScript: ship :func:`drop_levels` and threshold them (``levels``, ``threshold``). Colours
+are the classes ``cf-blue-fill``, ``cf-orange-line``, ``cf-green-text`` and so on (blue, orange, green, purple, red);
+what differs in colour must also differ in shape, hatch or text.
 """
 
 import functools
@@ -56,6 +59,7 @@ __all__ = ["InteractiveFigure", "drop_levels", "inline", "interactive", "module_
 _KIT_IMPORT = re.compile(r'^import \{[^}]*\} from "\./kit\.js";\n', re.MULTILINE)
 _EXPORT_DEFAULT = re.compile(r"^export default [^;]*;\n?", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
+_TOP_NAME = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 _INLINE_TAGS = "sub|sup|em|strong|var"
 
 
@@ -71,7 +75,8 @@ def module_text(name: str) -> str:
         name: the figure's file name without ``.js``.
 
     Raises:
-        ValueError: if what is left needs another file, or does not export ``render``.
+        ValueError: if the figure needs another file, renames what it imports, takes a name of the kit, or does not
+            export ``render``.
     """
     text = package_text("companion.widgets", f"{name}.js")
     body = _KIT_IMPORT.sub("", text)
@@ -79,6 +84,10 @@ def module_text(name: str) -> str:
         raise ValueError(f'{name}.js must import from "./kit.js" only, in one import statement')
     if not re.search(r"^export function render\b", body, re.MULTILINE):
         raise ValueError(f"{name}.js must export function render({{ model, el }})")
+    if renamed := re.search(r"\w+ as \w+", "".join(_KIT_IMPORT.findall(text))):
+        raise ValueError(f"{name}.js must not rename what it imports from the kit, got {renamed.group()!r}")
+    if taken := sorted(set(_TOP_NAME.findall(_kit("kit.js"))) & set(_TOP_NAME.findall(body))):
+        raise ValueError(f"{name}.js must not use top-level names of the kit again, got {', '.join(taken)}")
     parts = [_EXPORT.sub("", _EXPORT_DEFAULT.sub("", part)) for part in (_kit("kit.js"), body)]
     return "\n".join(parts).rstrip() + "\nexport default { render };\n"
 
