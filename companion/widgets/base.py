@@ -186,7 +186,8 @@ class InteractiveFigure:
         # The same figure may stand twice on a page: each script takes the first one that is not alive yet.
         return (
             f'<figure class="companion-figure" id="{self.uid}" data-figure="{self.uid}">\n'
-            f'<div class="cf-live">{fallback}\n<p class="cf-description">{inline(self.alt)}</p></div>\n'
+            f'<div class="cf-live">{fallback}\n<p class="cf-description">'
+            f"This figure can be operated when scripts are on. It then shows: {inline(self.alt)}</p></div>\n"
             f"<figcaption>{inline(self.caption)}</figcaption>\n</figure>\n"
             f"<style>\n{_kit('kit.css')}</style>\n"
             f"<script>\n(() => {{\n"

@@ -77,21 +77,24 @@ def _curves(scheme) -> dict:
 def _fallback(schemes: list[dict]) -> str:
     """The bars at p = 0.5, with scripts off."""
     step = STEPS // 2
-    parts = ['<path class="cf-axis" d="M0,190H600"/>']
+    parts = ['<path class="cf-axis" d="M0,180H400"/>']
     spoken = []
     for i, scheme in enumerate(schemes):
         values = {when: scheme["mean"][when][step] for when in ("train", "test")}
         spoken.append(f"{scheme['name']} {values['train']:.1f} and {values['test']:.1f}")
-        for j, (when, value) in enumerate(values.items()):
-            x, height = 40 + 200 * i + 64 * j, 38 * value
-            look = 'class="cf-blue-fill"' if when == "train" else 'class="cf-orange-line" fill="none"'
-            parts.append(f'<rect {look} x="{x}" y="{190 - height:g}" width="52" height="{height:g}" rx="2"/>')
-            for y, text in ((182 - height, f"{value:.1f}"), (208, when)):
-                parts.append(f'<text x="{x + 26}" y="{y:g}" text-anchor="middle">{text}</text>')
-        middle = 98 + 200 * i
-        parts.append(f'<text class="cf-strong" x="{middle}" y="232" text-anchor="middle">{scheme["name"]}</text>')
+        middle = 67 + 133 * i
+        for x, (when, value) in zip((middle - 46, middle + 4), values.items(), strict=True):
+            look, height = "cf-blue-fill" if when == "train" else "cf-orange-line", 38 * value
+            parts.append(
+                f'<rect class="{look}" fill="none" x="{x}" y="{180 - height:g}" width="42" height="{height:g}" rx="2"/>'
+            )
+            for y, text in ((173 - height, f"{value:.1f}"), (198, when)):
+                parts.append(f'<text x="{x + 21}" y="{y:g}" text-anchor="middle">{text}</text>')
+        parts.append(f'<text class="cf-strong" x="{middle}" y="220" text-anchor="middle">{scheme["name"]}</text>')
     label = f"Expected output of a neuron of {X} in training and at test, p = 0.5: {'; '.join(spoken)}."
-    return f'<svg class="cf-picture" viewBox="0 0 600 240" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return (
+        f'<svg class="cf-picture cf-still" viewBox="0 0 400 226" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    )
 
 
 def scaling_figure() -> InteractiveFigure:

@@ -56,28 +56,35 @@ def _positive_units(n: int, seed: int) -> tuple[float, ...]:
     return tuple(max(round(value, 1), 0.1) for value in values.tolist())
 
 
+def _number(value: float) -> str:
+    """One decimal and a true minus sign; a dropped unit's product is plain 0."""
+    return f"{value:.1f}".replace("-", "−") if value else "0"
+
+
 def _fallback() -> str:
     """The six units under one mask, with scripts off."""
     mask = (1, 0, 1, 0, 1, 0)
     mean, sd = masked_sum_moments(SIX_UNITS, 0.5)
     survived = sum(m * value for m, value in zip(mask, SIX_UNITS, strict=True))
-    parts = []
+    rows = (168, 192, 216)
+    parts = [f'<text x="0" y="{y}">{text}</text>' for y, text in zip(rows, ("x", "mask", "m · x"), strict=True)]
     for i, (m, value) in enumerate(zip(mask, SIX_UNITS, strict=True)):
-        x, top, height = 90 + 90 * i, 95 - 28 * max(value, 0), 28 * abs(value)
-        style = 'class="cf-blue-fill"' if m else 'class="cf-gone"'
-        parts.append(f'<rect {style} x="{x - 24}" y="{top:g}" width="48" height="{height:g}" rx="2"/>')
-        texts = (f"{value:g}", f"{m}", f"{m * value:g}")
+        x, top, height = 75 + 58 * i, 88 - 26 * max(value, 0), 26 * abs(value)
+        look = "cf-blue-fill" if m else "cf-gone"
+        parts.append(f'<rect class="{look}" x="{x - 18}" y="{top:g}" width="36" height="{height:g}" rx="2"/>')
+        if not m:
+            middle = top + height / 2
+            parts.append(f'<path class="cf-cross" d="M{x - 4},{middle - 4:g}l8,8M{x - 4},{middle + 4:g}l8,-8"/>')
         parts += [
             f'<text x="{x}" y="{y}" text-anchor="middle">{text}</text>'
-            for y, text in zip((180, 204, 228), texts, strict=True)
+            for y, text in zip(rows, (_number(value), m, _number(m * value)), strict=True)
         ]
-    rows = zip((180, 204, 228), ("x", "mask", "m · x"), strict=True)
-    parts += [f'<text x="0" y="{y}">{text}</text>' for y, text in rows]
-    words = f"sum {survived:.1f} of {sum(SIX_UNITS):.1f}; over all masks {mean:.2f} on average, s.d. {sd:.2f}"
+    words = (f"sum {survived:.1f} of {sum(SIX_UNITS):.1f}", f"over all masks {mean:.2f} on average, s.d. {sd:.2f}")
+    parts += [f'<text x="0" y="{y}">{text}</text>' for y, text in zip((246, 266), words, strict=True)]
     return (
-        '<svg class="cf-picture" viewBox="0 0 600 264" role="img" '
-        f'aria-label="Six units under one mask at p = 0.5: {words}.">'
-        '<path class="cf-axis" d="M50,95H590"/>' + "".join(parts) + f'<text x="0" y="256">p = 0.5: {words}</text></svg>'
+        '<svg class="cf-picture cf-still" viewBox="0 0 400 272" role="img" '
+        f'aria-label="Six units under one mask at p = 0.5: {"; ".join(words)}.">'
+        f'<path class="cf-axis" d="M46,88H396"/>{"".join(parts)}</svg>'
     )
 
 
