@@ -1,0 +1,2 @@
+# must trigger: The mask passes through a ReLU
+exact = dict.fromkeys("abcdef", True)

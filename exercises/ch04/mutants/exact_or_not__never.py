@@ -1,0 +1,2 @@
+# must trigger: The logits are linear in the masked inputs
+exact = dict.fromkeys("abcdef", False)

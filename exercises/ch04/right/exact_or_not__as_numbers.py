@@ -1,0 +1,1 @@
+exact = {letter: int(letter < "d") for letter in "fedcba"}
