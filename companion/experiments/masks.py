@@ -128,7 +128,7 @@ def kinds(p: float = 0.5, seed: int = 0) -> list[dict[str, str]]:
     generator = torch.Generator().manual_seed(seed)
     images, weight, sequence = torch.empty(8, 16, 14, 14), torch.empty(32, 64), torch.empty(8, 20, 64)
     rows = [
-        ("element", "one number", images, masks.element_mask(images, p, generator=generator), "05"),
+        ("element", "one number", images, masks.element_mask(images, p, generator=generator), "02"),
         ("channel", "one feature map", images, masks.channel_mask(images, p, generator=generator), "05"),
         ("block", "a square of cells", images, masks.block_mask(images, 0.01, 3, generator=generator), "08"),
         ("sample", "one example", images, masks.sample_mask(images, p, generator=generator), "07"),

@@ -1,5 +1,6 @@
 """Small tables of a chapter that are no record: rows of words and numbers made by a cell."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -49,6 +50,6 @@ def rows(table: Sequence[Mapping[str, object]], caption: str) -> Rows:
         raise ValueError("table must hold one or more rows with the same keys in the same order")
     return Rows(
         tuple(table[0]),
-        tuple(tuple(str(cell) for cell in row.values()) for row in table),
+        tuple(tuple(re.sub(r"(?<![\w.])-(?=\d)", "\u2212", str(cell)) for cell in row.values()) for row in table),
         " ".join(caption.split()),
     )
