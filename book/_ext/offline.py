@@ -1,7 +1,7 @@
 """Sphinx extension: a site that asks nobody else for anything, and that axe finds nothing wrong with.
 
 * MathJax is served from the site: copied from the package ``sphinx-mathjax-offline`` instead of fetched from a network.
-* Six places where the theme's HTML breaks accessibility rules are mended, and its largest script, which only redraws
+* The places where the theme's HTML breaks accessibility rules are mended, and its largest script, which only redraws
   icons that the icon font draws already, is left out.
 * What other extensions want to know about the site's address is derived from the one setting ``html.baseurl``.
 """
@@ -27,6 +27,11 @@ FIXES = [
         # label-content-name-mismatch: the visible text is the name.
         (r'(class="btn search-button-field[^"]*"[^>]*?) aria-label="Search"', r"\1"),
         (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+        # summary-name: the arrow that unfolds a chapter's pages is an icon without words.
+        (
+            r'<summary><span class="toctree-toggle"',
+            '<summary aria-label="Pages of this chapter"><span class="toctree-toggle"',
+        ),
         # aria-required-children, aria-allowed-role, aria-deprecated-role: a list of references is plain text.
         (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
         (r'(<div class="citation" id="[^"]*") role="doc-biblioentry"', r"\1"),
