@@ -2,16 +2,18 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 from chromium import browser, show  # noqa: F401
 
+from companion import quizzes
 from companion.experiments.masks import SIX_UNITS, masked_sum
 from companion.layers.dropout import dropout
 from companion.quizzes import parse_quiz, quiz
 
-NAMES = ["masks", "inverted_scaling"]
+NAMES = sorted(file.stem for file in Path(quizzes.__file__).parent.glob("*.toml"))
 every_quiz = pytest.mark.parametrize("name", NAMES)
 
 

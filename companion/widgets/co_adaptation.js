@@ -47,8 +47,13 @@ export function words({ step, dropout, net, pairs, threshold, silenced }) {
 // ---- the picture ----------------------------------------------------------------------------------------------------
 
 function legend(width) {
-  const rows = width < 520 ? 2 : 1;
-  const at = (i) => (rows === 1 ? [[0, 14], [212, 14], [408, 14]] : [[0, 14], [Math.min(190, width * 0.56), 14], [0, 36]])[i];
+  const rows = width < 310 ? 3 : width < 520 ? 2 : 1;
+  const places = {
+    1: [[0, 14], [212, 14], [408, 14]],
+    2: [[0, 14], [Math.min(190, width * 0.56), 14], [0, 36]],
+    3: [[0, 14], [0, 36], [0, 58]],
+  };
+  const at = (i) => places[rows][i];
   const line = (i, name, text, extra = {}) => {
     const [x, y] = at(i);
     return [svg("path", { class: name, d: `M${x},${y - 4}h30`, ...extra }), label(x + 38, y, text)];
