@@ -1,8 +1,8 @@
 """Makes the student notebooks: ``python -m companion.assignments.release`` writes ``book/exercises/*.ipynb``.
 
 A source ``exercises/chNN/NAME.py`` is a jupytext percent script whose cell headers carry nbgrader's metadata. What lies
-between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` becomes a stub; what lies between ``### BEGIN HIDDEN TESTS`` and
-``### END HIDDEN TESTS`` goes. The line with minutes, points and claims under each heading comes from ``meta.yml``.
+between nbgrader's marks for a solution becomes a stub; what lies between its marks for hidden tests goes. The line with
+minutes, points and claims under each heading comes from ``meta.yml``.
 
 Everything is deterministic: the same source gives the same bytes. Each cell gets an id that also stands in its
 metadata, and each answer cell begins with an anchor comment. Services that host notebooks sometimes lose nbgrader's
@@ -20,8 +20,9 @@ from typing import Any
 
 __all__ = ["build", "colab_setup", "main", "release", "release_name", "solved"]
 
-BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
-BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
+# Put together here, so that the marks themselves occur in the sources of exercises and nowhere else.
+BEGIN_SOLUTION, END_SOLUTION = (f"### {word} SOLUTION" for word in ("BEGIN", "END"))
+BEGIN_HIDDEN, END_HIDDEN = (f"### {word} HIDDEN TESTS" for word in ("BEGIN", "END"))
 STUB = 'raise NotImplementedError("your answer goes here")'
 PLACE = "# your answer goes here"
 HIDDEN_LEFT = "# Your answer is checked once more when it is graded, with inputs that nobody has seen."

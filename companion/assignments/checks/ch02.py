@@ -113,18 +113,6 @@ def dropout_mask(answer: object, g: torch.Generator) -> str:
     x = torch.randn(64, 48, generator=g)
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         _mask_is_a_mask(f, x.to(dtype), 0.3, g)
-    for device in ("meta", "cuda"):
-        if device == "cuda" and not torch.cuda.is_available():
-            continue
-        try:  # without a generator, which belongs to one device
-            elsewhere = f(torch.empty(3, 2, device=device), 0.3)
-        except Exception:
-            continue  # a meta tensor holds no data, and a right answer may look at its values
-        if not isinstance(elsewhere, Tensor) or elsewhere.device.type != device:
-            not_yet(
-                "the mask must stand on the device of x, and yours is always on the CPU. Make it from x, for "
-                "example with `x.new_empty(x.shape)`."
-            )
 
     # The boundaries, where there is nothing to draw.
     at_zero, at_one = (_mask_is_a_mask(f, x, p, g) for p in (0.0, 1.0))
@@ -154,7 +142,21 @@ def dropout_mask(answer: object, g: torch.Generator) -> str:
             f"in bfloat16 you keep {got:.4f} instead of {1 - p}: a 16-bit number cannot hold {1 - p} exactly. Draw "
             "with `bernoulli_(1 - p)`, or compare uniforms of 32 bits or more."
         )
+    _follows_device(f)
     return "Exact at both ends and in 16 bits, and it follows the generator."
+
+
+def _follows_device(f: Answer) -> None:
+    for device in ("meta", *(["cuda"] if torch.cuda.is_available() else [])):
+        try:  # without a generator, which belongs to one device; without the watch, which makes torch's imports slow
+            m = f.function(torch.empty(3, 2, device=device), 0.3)
+        except Exception:
+            continue  # a meta tensor holds no data, and a right answer may look at its values
+        if not isinstance(m, Tensor) or m.device.type != device:
+            not_yet(
+                "the mask must stand on the device of x, and yours is always on the CPU. Make it from x, for "
+                "example with `x.new_empty(x.shape)`."
+            )
 
 
 # ---- masked_sum

@@ -137,7 +137,7 @@ def architectures(g: torch.Generator) -> dict[str, tuple[int, Callable[[Tensor],
 
 _WHY = {
     "a": "The logits are linear in the masked inputs, so averaging them over the masks averages the mask.",
-    "b": "Each mask enters once. With the others held fixed the logits are affine in it, and the masks are independent: "
+    "b": "Each mask enters once. With the others held fixed the logits are affine in it, and masks are independent: "
     "that is enough, however many linear layers there are.",
     "c": "All nonlinear layers come before the mask. From the mask to the logits there is one linear layer; only that "
     "counts.",
