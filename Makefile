@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 # Two threads are slower than one at the sizes of this course, and much slower on a busy machine.
 export OMP_NUM_THREADS := 1
+# A progress bar appears after two seconds, so on a slow machine it would be an output that is not stored.
+export TQDM_DISABLE := 1
 # Chromium and the notebooks need no network; a proxy must not stand between them and localhost.
 export NO_PROXY := localhost,127.0.0.1
 export no_proxy := localhost,127.0.0.1
