@@ -5,6 +5,7 @@ Paired by construction: all arms of a seed see the same examples in the same ord
 optimizers act element by element, so that every model trains as if it were alone.
 """
 
+import os
 from collections.abc import Callable, Iterable
 
 import torch
@@ -79,8 +80,9 @@ def train(
     parameters = (optimizer or adam(3e-3))(model.parameters())
     index = batches(model.seeds, len(examples), steps, batch).to(device)
     seed_axis = torch.arange(len(model.seeds), device=device)[:, None]
-    # An explicit disable=False would overrule TQDM_DISABLE, which keeps bars out of stored outputs.
-    bar = tqdm(range(steps), desc=progress, delay=2, leave=False, **({} if progress else {"disable": True}))
+    # TQDM_DISABLE keeps bars out of stored outputs; tqdm itself forgets it in notebooks.
+    hidden = progress is None or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+    bar = tqdm(range(steps), desc=progress, delay=2, leave=False, disable=hidden)
     for step in bar:
         if watch is not None and watch_every and step % watch_every == 0:
             _watch(model, step, watch)
