@@ -95,7 +95,7 @@ assert abs(float(unseen_answer[0]) - float(torch.sigmoid(torch.tensor(1.5)))) < 
 # One pass replaces every mask by its mean `k`. For which of these six is its prediction **exactly** the renormalised
 # geometric mean of all subnetworks, whatever the weights are? Put `True` or `False`.
 #
-# | | network | dropped |
+# | case | network | dropped |
 # | --- | --- | --- |
 # | a | softmax regression | the inputs |
 # | b | three linear layers in a row, no activation functions | the inputs and both hidden layers, own masks |
