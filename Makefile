@@ -20,7 +20,7 @@ CHAPTERS := $(sort $(wildcard book/[0-9][0-9]-*.ipynb))
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	--nbval-cell-timeout 120 -n 2 --dist loadscope
 
-.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus lint format notebooks records clean distclean
+.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus lint format notebooks exercises records clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -64,8 +64,12 @@ format: .venv/.installed ## ruff: repair what it can
 
 # -------------------------------------------------------------------------------------------------- made by the book
 
-notebooks: .venv/.installed ## execute and normalise every notebook
+notebooks: .venv/.installed ## execute and normalise every chapter, then write the claims ledger from them
 	$(BIN)/python -m book._scripts.notebooks
+	$(BIN)/python -m book._scripts.ledger
+
+exercises: .venv/.installed ## make the student notebooks from their sources
+	$(BIN)/python -m companion.assignments.release
 
 records: .venv/.installed ## train every experiment anew and store its record
 	$(BIN)/python -m companion.experiments
