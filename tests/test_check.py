@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from torch import nn
+from traitlets.config import Config
 
 import companion
 from companion.assignments import NotYet, ReadyMade, check
@@ -47,7 +48,9 @@ def test_success_is_one_friendly_line(capsys):
 
 
 def test_a_notebook_shows_the_hint_and_nothing_else(capfd):
-    shell = InteractiveShell.instance()
+    quiet = Config()
+    quiet.HistoryManager.enabled = False
+    shell = InteractiveShell(config=quiet)
     code = (
         "from companion.assignments import check\n"
         "def mask_shape(shape, kind):\n    return tuple(shape)\n"

@@ -1,17 +1,18 @@
 """Every exercise: the solution passes, the stub and each typical wrong answer are refused with the right words."""
 
-import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
-from exercise_gates import ROOT, SOURCES, Cells, cells_of, chapters, namespace_of, run
+from exercise_gates import SOURCES, Cells, cells_of, chapters, namespace_of, run
 
 from companion.assignments import NotYet, ReadyMade, inputs
 from companion.assignments.check import exercises
-from companion.assignments.release import build, solved
+from companion.assignments.release import METADATA, build, solved
 
 URL = "https://example.org/course"
 CHAPTERS = chapters()
@@ -68,14 +69,18 @@ def test_solutions_pass_in_a_fresh_process_and_write_nothing_to_the_error_stream
     assert re.findall(r"^(\S+): right\.", done.stdout, re.MULTILINE) == [name for name in NAMES for _ in range(2)]
 
 
-def test_nbval_runs_the_solved_notebooks(tmp_path):
+def test_nbval_runs_the_solved_notebooks_and_notices_a_wrong_answer(tmp_path):
     for source in SOURCES:
         (tmp_path / f"{source.parent.name}.ipynb").write_text(solved(source, URL))
+    wrong = nbformat.v4.new_notebook(metadata=METADATA)
+    code = "from companion.assignments import check\ncheck('ch02.mask_shape', lambda shape, kind: shape)"
+    wrong.cells = [nbformat.v4.new_code_cell(code)]
+    (tmp_path / "wrong.ipynb").write_text(nbformat.writes(wrong))
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     cells = sum(c["cell_type"] == "code" for source in SOURCES for c in cells_of(solved(source, URL)))
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert f"{cells} passed" in done.stdout
+    assert f"1 failed, {cells} passed" in done.stdout, done.stdout[-3000:]
+    assert "FAILED wrong.ipynb" in done.stdout
 
 
 # ---- Gate 2: the stub
@@ -158,12 +163,24 @@ def test_a_check_that_lets_a_wrong_answer_pass_is_noticed(monkeypatch):
         test_a_wrong_answer_gets_its_own_hint(cells, path)
 
 
+def test_a_stub_that_gives_the_solution_away_is_noticed(tmp_path):
+    folder = tmp_path / "ch02"
+    shutil.copytree(CHAPTERS[1].source.parent, folder)
+    source = folder / CHAPTERS[1].source.name
+    source.write_text(re.sub(r"^ *### (BEGIN|END) SOLUTION\n", "", source.read_text(), flags=re.MULTILINE))
+    with pytest.raises(AssertionError, match="the stub of mask_shape passes"):
+        test_the_stub_fails_every_check(Cells(source))
+
+
 def test_ready_made_answers_are_among_the_wrong_ones():
-    cells = next(c for c in CHAPTERS if c.chapter == "ch02")
-    for path in cells.others("mutants"):
-        if "ready_made" in path.stem:
-            namespace, name = answered(cells, path)
-            assert isinstance(refused(cells.visible[name], namespace, path.name), ReadyMade)
+    seen = set()
+    for cells in CHAPTERS:
+        for path in cells.others("mutants"):
+            if "ready_made" in path.stem:
+                namespace, name = answered(cells, path)
+                assert isinstance(refused(cells.visible[name], namespace, path.name), ReadyMade)
+                seen.add(cells.chapter)
+    assert seen >= {"ch02", "ch03", "ch04"}
 
 
 def test_inputs_differ_by_secret_student_and_exercise():
@@ -174,7 +191,4 @@ def test_inputs_differ_by_secret_student_and_exercise():
     seeds |= {first("ch02.mask_shape", student="a"), first("ch02.mask_shape", student="b")}
     assert len(seeds) == 5
     assert first("ch02.mask_shape") == first("ch02.mask_shape", secret="public", student="")
-    assert json.dumps(sorted(seeds)) and all(0 <= seed < 2**63 for seed in seeds)
-
-
-assert ROOT.is_dir()
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -266,6 +266,7 @@ def no_ready_made(allow: Collection[str] = ()) -> Iterator[None]:
     deep it is hidden in a module. Replacing attributes would miss ``from companion import dropout``.
     """
     found: list[str] = []
+    judged: dict[Any, bool] = {}  # by code object: the hook runs at every call, so it must be quick
 
     def refuse(what: str) -> NoReturn:
         found.append(what)
@@ -277,9 +278,10 @@ def no_ready_made(allow: Collection[str] = ()) -> Iterator[None]:
     def watch(frame: Any, event: str, called: Any) -> None:
         if event == "call":
             code = frame.f_code
-            module = frame.f_globals.get("__name__") or ""
-            if _ready_made(module, code.co_name, allow):
-                refuse(f"{module}.{code.co_qualname}")
+            if code not in judged:
+                judged[code] = _ready_made(frame.f_globals.get("__name__") or "", code.co_name, allow)
+            if judged[code]:
+                refuse(f"{frame.f_globals['__name__']}.{code.co_qualname}")
         elif event == "c_call" and "dropout" in (name := getattr(called, "__name__", "")) and "torch" not in allow:
             refuse(f"torch.{name}")
 

@@ -14,7 +14,7 @@ from companion.assignments import check
 # %% [markdown] exercise="dropout_mask"
 # ## 1. One coin for every element
 #
-# Start with the shape. `x` has the shape `shape`, its first axis counts the examples of a batch. A mask multiplies `x`,
+# Start with the shape. `x` has the shape `shape`; its first axis counts the examples of a batch. A mask multiplies `x`,
 # so it must broadcast against it: an axis along which a coin is shared has length 1. Write `mask_shape(shape, kind)` for
 # four kinds:
 #
