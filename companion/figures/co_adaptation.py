@@ -1,11 +1,24 @@
-"""Pictures of chapter 01: what is left after units were removed, and how much of what units say is cancelled."""
+"""Pictures and tables of chapter 01: noise, synergy, copies; what removing units leaves, and how much is cancelled."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from companion.experiments.co_adaptation import dropout_regression, noise_deviation, synergy
 from companion.experiments.protocol import Record, interval
 from companion.figures.svg import COLOURS, DASHES, MARKERS, Picture, canvas, figure, style
+from companion.figures.tables import Rows, rows
 
-__all__ = ["cancellation_picture", "removal_picture"]
+__all__ = [
+    "cancellation_picture",
+    "copies_table",
+    "noise_table",
+    "removal_picture",
+    "synergy_table",
+    "weights_table",
+]
 
 _LOOKS = {"p=0": "orange", "p=0.5": "blue", "weight decay": "green", "early stop": "purple"}
 
@@ -76,3 +89,65 @@ def cancellation_picture(record: Record, layer: int = 1) -> Picture:
         f"others. Notice that the index falls with every increase of the drop rate in {falling} of {len(table[0])} "
         "seeds (grey lines), and compare the two controls on the right, which were trained at p = 0.",
     )
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "\u2212")
+
+
+def noise_table(groups: Mapping[str, Sequence[float]], p: float) -> Rows:
+    """Sum, sum of squares and dropout noise of groups of contributions, given by name."""
+    table = [
+        {
+            "who says it": name,
+            "sum": f"{sum(c):.3g}",
+            "sum of squares": f"{sum(value * value for value in c):.3g}",
+            "noise (s.d.)": f"{noise_deviation(c, p):.4g}",
+        }
+        for name, c in groups.items()
+    ]
+    return rows(table, f"The same sum, and the noise that dropout at p = {p:g} adds to it.")
+
+
+def synergy_table(pairs: Mapping[str, Sequence[float]], target: float) -> Rows:
+    """Squared error of pairs of contributions when none, one or both are removed, and their synergy."""
+
+    def loss(c: Tensor):
+        return lambda mask: float((target - (mask * c).sum()) ** 2)
+
+    removals = {"none gone": (1, 1), "first gone": (0, 1), "second gone": (1, 0), "both gone": (0, 0)}
+    table = []
+    for name, pair in pairs.items():
+        error = loss(torch.tensor(pair, dtype=torch.float64))
+        losses = {gone: f"{error(torch.tensor(mask)):g}" for gone, mask in removals.items()}
+        contributions = _minus(f"{pair[0]:g} and {pair[1]:g}")
+        table.append({"pair": f"{name}: {contributions}", **losses, "synergy": _minus(f"{synergy(error, 2, 0, 1):+g}")})
+    return rows(table, f"Squared error for the target {target:g} after removals, and the synergy of the pair.")
+
+
+def copies_table(x: Tensor, y: Tensor, copies: Sequence[int], rates: Sequence[float]) -> Rows:
+    """Weights that dropout gives to identical copies of the feature ``x``, solved without the formula for copies."""
+    table = []
+    for r in copies:
+        row = {"copies": str(r)}
+        for p in rates:
+            weights = dropout_regression(x[:, None].repeat(1, r), y, p)
+            if float(weights.max() - weights.min()) > 1e-9:
+                raise ValueError("copies must get equal weights, and they did not")
+            row |= {f"each, p = {p:g}": f"{weights[0]:.4f}", f"total, p = {p:g}": f"{weights.sum():.4f}"}
+        table.append(row)
+    return rows(table, "Weights of identical copies of one feature under dropout on the inputs.")
+
+
+def weights_table(x: Tensor, y: Tensor, rates: Sequence[float]) -> Rows:
+    """Exact weights of linear regression with dropout on the inputs, one row a rate."""
+    table = [
+        {"training": f"p = {p:g}"}
+        | {f"weight {j + 1}": _minus(f"{value:.2f}") for j, value in enumerate(dropout_regression(x, y, p).tolist())}
+        for p in rates
+    ]
+    data = "; ".join(
+        " + ".join(f"{value:g}" for value in row) + f" = {total:g}"
+        for row, total in zip(x.tolist(), y.tolist(), strict=True)
+    )
+    return rows(table, f"Exact weights under dropout on the inputs. The data: {data}.")
