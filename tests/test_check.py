@@ -17,7 +17,18 @@ from traitlets.config import Config
 import companion
 from companion.assignments import NotYet, ReadyMade, check
 from companion.assignments import check as _check_function
-from companion.assignments.check import Answer, exercise, function, near, no_ready_made, number, numbers, off, shown
+from companion.assignments.check import (
+    Answer,
+    NoSuchExercise,
+    exercise,
+    function,
+    near,
+    no_ready_made,
+    number,
+    numbers,
+    off,
+    shown,
+)
 
 engine = sys.modules["companion.assignments.check"]
 
@@ -65,6 +76,8 @@ def test_a_notebook_shows_the_hint_and_nothing_else(capfd):
 
 
 def test_an_unknown_name_lists_the_near_ones():
+    assert issubclass(NoSuchExercise, ValueError)
+    assert NoSuchExercise("no such thing")._render_traceback_() == ["no such thing"]
     with pytest.raises(ValueError, match=r"got 'ch02.maskshape'; the nearest are ch02.mask_shape"):
         check("ch02.maskshape", right_shape)
     with pytest.raises(ValueError, match=r"name must be an exercise"):

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Answer", "Exercise", "NotYet", "ReadyMade", "check", "exercise", "exercises", "inputs", "not_yet"]
+__all__ = ["Answer", "Exercise", "NoSuchExercise", "NotYet", "ReadyMade", "check", "exercise", "exercises", "inputs", "not_yet"]
 
 
 class NotYet(AssertionError):
@@ -41,6 +41,13 @@ class NotYet(AssertionError):
 
 class ReadyMade(NotYet):
     """The answer calls the finished function that the exercise asks to build."""
+
+
+class NoSuchExercise(ValueError):
+    """There is no exercise of this name."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
 
 
 def not_yet(hint: str) -> NoReturn:
@@ -117,12 +124,12 @@ def check(name: str, answer: Any, *, generator: torch.Generator | None = None) -
 
     Raises:
         NotYet: if the answer is not right yet.
-        ValueError: if there is no such exercise; the message lists the near names.
+        NoSuchExercise: a ValueError, if there is no such exercise; the message lists the near names.
     """
     known = exercises()
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or list(known)
-        raise ValueError(f"name must be an exercise, got {name!r}; the nearest are {', '.join(near)}")
+        raise NoSuchExercise(f"name must be an exercise, got {name!r}; the nearest are {', '.join(near)}")
     entry = known[name]
     g = inputs(name, secret="public", student="") if generator is None else generator
     with _undisturbed(), warnings.catch_warnings():
