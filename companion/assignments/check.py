@@ -28,7 +28,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Answer", "Exercise", "NoSuchExercise", "NotYet", "ReadyMade", "check", "exercise", "exercises", "inputs", "not_yet"]
+__all__ = [
+    "Answer",
+    "Exercise",
+    "NoSuchExercise",
+    "NotYet",
+    "ReadyMade",
+    "check",
+    "exercise",
+    "exercises",
+    "inputs",
+    "not_yet",
+]
 
 
 class NotYet(AssertionError):
