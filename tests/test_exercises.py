@@ -183,7 +183,10 @@ def test_ready_made_answers_are_among_the_wrong_ones():
     assert seen >= {"ch02", "ch03", "ch04"}
 
 
-def test_inputs_differ_by_secret_student_and_exercise():
+def test_inputs_differ_by_secret_student_and_exercise(monkeypatch):
+    monkeypatch.delenv("COMPANION_COURSE_SECRET", raising=False)
+    monkeypatch.delenv("COMPANION_STUDENT", raising=False)
+
     def first(*args, **kwargs):
         return int(inputs(*args, **kwargs).initial_seed())
 
