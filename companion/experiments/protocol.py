@@ -202,9 +202,27 @@ class Record:
         """Positions (length) and values (seeds, length) of a curve."""
         return np.asarray(self.curves[curve]["x"], dtype=float), np.asarray(self.curves[curve][arm], dtype=float)
 
-    def table(self, metrics: Sequence[str] | None = None, *, digits: int = 3) -> "Table":
-        """Table of metrics (rows) and arms (columns): means with half-widths of their 95 % intervals."""
-        return Table(self, tuple(metrics or self.metrics), digits)
+    def table(
+        self,
+        metrics: Sequence[str] | None = None,
+        *,
+        arms: Sequence[str] | None = None,
+        title: str = "",
+        digits: int = 3,
+    ) -> "Table":
+        """Table of metrics (rows) and arms (columns): means with half-widths of their 95 % intervals.
+
+        Args:
+            metrics: which metrics; default: all.
+            arms: which arms; default: all.
+            title: what a screen reader calls the table; default: the record's name. Tables of one page need different
+                ones.
+            digits: significant digits of the means.
+        """
+        unknown = set(arms or ()) - set(self.arms)
+        if unknown:
+            raise KeyError(f"arms must be among {list(self.arms)}, got {sorted(unknown)}")
+        return Table(self, tuple(metrics or self.metrics), digits, tuple(arms or self.arms), title or self.name)
 
     def save(self, folder: Path = RECORDS) -> Path:
         """Writes the record to ``folder/name.json``, whole or not at all."""
@@ -323,13 +341,15 @@ class Table:
     record: Record
     metrics: tuple[str, ...]
     digits: int
+    arms: tuple[str, ...]
+    title: str
 
     def _rows(self) -> list[list[str]]:
         rows = []
         for metric in self.metrics:
             unit = self.record.units.get(metric, "")
             row = [f"{metric} ({unit})" if unit else metric]
-            for arm in self.record.arms:
+            for arm in self.arms:
                 if arm in self.record.metrics[metric]:
                     effect = self.record.mean(metric, arm)
                     row.append(f"{effect.mean:.{self.digits}g} ± {effect.half:.2g}".replace("-", "\u2212"))
@@ -346,7 +366,7 @@ class Table:
         )
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{escape(arm)}</th>' for arm in self.record.arms)
+        head = "".join(f'<th scope="col">{escape(arm)}</th>' for arm in self.arms)
         body = "".join(
             f'<tr><th scope="row">{escape(row[0])}</th>'
             + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
@@ -354,13 +374,13 @@ class Table:
             for row in self._rows()
         )
         return (
-            f'<div class="companion-table" role="region" aria-label="Table: {escape(self.record.name)}" tabindex="0">'
+            f'<div class="companion-table" role="region" aria-label="Table: {escape(self.title)}" tabindex="0">'
             f"<table><caption>{escape(self._caption())}</caption>"
             f'<thead><tr><th scope="col">mean over seeds</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
 
     def __repr__(self) -> str:
-        rows = [["", *self.record.arms], *self._rows()]
+        rows = [["", *self.arms], *self._rows()]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([*lines, self._caption()])
