@@ -105,8 +105,8 @@ check("ch03.scheme_table", scheme_table, generator=unseen_values)
 # rate at which the **input** of layer `i` was dropped in training. At evaluation the old program multiplies that input by
 # `1 - rates[i]`.
 #
-# Write `convert_checkpoint(layers, rates)`. It returns new pairs for a program that does nothing at evaluation, such as
-# every framework of today, so that the outputs stay the same. Leave `layers` as it is.
+# Write `convert_checkpoint(layers, rates)`. It returns new pairs for a program that does nothing at evaluation, as PyTorch
+# does, so that the outputs stay the same. Leave `layers` as it is.
 #
 # <details><summary>Hint</summary>
 #
@@ -144,7 +144,7 @@ assert float(convert_checkpoint(unseen_pair, [0.75])[0][1]) == 1.0, "the bias ch
 # the constant `c` for which `c * m * x` has the second moment `x**2`, where `m` is 1 with probability `1 - p` and 0
 # otherwise. What does this do to the mean?
 #
-# Write `second_moment(p)`. It returns the pair `(c, factor)`, where `factor` says by how much the mean of `x` is multiplied. At
+# Write `second_moment(p)`. It returns the pair `(c, factor)`: by `factor` the mean of `x` is multiplied. At
 # `p = 1` there is no such constant: raise a `ValueError`.
 #
 # <details><summary>Hint</summary>
