@@ -29,6 +29,15 @@ def test_ink_is_the_pages_own_and_ids_are_the_pictures_own():
     assert "<style" not in svg and "<metadata" not in svg and "http" not in svg.replace("http://www.w3.org/", "")
 
 
+def test_coordinates_are_rounded_and_labels_are_not():
+    fig, ax = canvas()
+    ax.plot([0.0001, 0.0004], [1 / 3, 2 / 3])
+    ax.set_xticks([0.0001, 0.0004], labels=["0.0001", "0.0004"])
+    svg = figure(fig, "small", "A line between two small numbers.", "Notice that the labels keep all digits.").svg
+    assert ">0.0001</text>" in svg
+    assert not re.search(r"\d\.\d{3,}", re.sub(r">[^<]*<", "><", svg))
+
+
 def test_words_are_in_place():
     html = draw()._repr_html_()
     assert 'role="img" aria-label="A line that rises' in html and "<figcaption>Notice" in html

@@ -28,6 +28,7 @@ DASHES = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 
 _INK = "#010203"
+_LONG = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _STYLE = {
     "text.color": _INK,
     "axes.labelcolor": _INK,
@@ -118,6 +119,10 @@ def figure(fig: Figure, name: str, alt: str, caption: str) -> Picture:
     return Picture(name, _inline(stream.getvalue(), name, alt), alt, caption)
 
 
+def _short(number: re.Match) -> str:
+    return f"{float(number.group()):.2f}"
+
+
 def _inline(svg: str, name: str, alt: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
@@ -128,10 +133,10 @@ def _inline(svg: str, name: str, alt: str) -> str:
     body = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'(href="#|url\(#)', rf"\1{name}-", body)
-    body = re.sub(r"-?\d+\.\d{3,}(?:e-?\d+)?", lambda number: f"{float(number.group()):.2f}", body)
+    body = re.sub(r"<[^>]+>", lambda tag: _LONG.sub(_short, tag.group()), body)  # numbers in the text stay as they are
     body = body.replace(_INK, "currentColor")
-    # The deleted sheet said that lines join roundly.
     body = re.sub(r"\n\s*", "\n", body).strip()
+    # Joins and caps stood in the style sheet that was cut.
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{view}" '
         f'role="img" aria-label="{escape(alt)}" stroke-linejoin="round" stroke-linecap="butt" '
