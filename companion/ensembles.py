@@ -109,8 +109,8 @@ def arithmetic_mean(logits: Tensor, weights: Tensor | None = None) -> Tensor:
 def geometric_mean(logits: Tensor, weights: Tensor | None = None) -> Tensor:
     r"""Renormalised geometric mean of the subnetworks' predictions, :math:`\propto \prod_m P(y \mid m)^{\Pr(m)}`.
 
-    The logarithms :math:`\log P(y \mid m) = a_y(m) - \mathrm{logsumexp}\,a(m)` are averaged; the second term is the same
-    for every class and cancels in the normalisation, so that this is the softmax of the averaged logits.
+    The logarithms :math:`\log P(y \mid m) = a_y(m) - \mathrm{logsumexp}\,a(m)` are averaged; the second term is the
+    same for every class and cancels in the normalisation, so that this is the softmax of the averaged logits.
 
     Args:
         logits: Tensor[masks, ..., classes], one row a subnetwork.

@@ -5,6 +5,7 @@ in nothing but what the arm changes. M stacked models are M independent networks
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -61,7 +62,7 @@ class StackedMLP(nn.Module):
         self.register_buffer("p", rates.repeat_interleave(len(seeds), 0)[:, :, None, None])  # models, sites, 1, 1
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             bound = inputs**-0.5
             draws = [(2 * torch.rand(inputs + 1, outputs, generator=g) - 1) * bound for g in generators]
             start = torch.stack(draws).repeat(self.arms, 1, 1)

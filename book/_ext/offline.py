@@ -43,6 +43,8 @@ FIXES = [
     ]
 ]
 
+_REGION = re.compile(r'(role="region" aria-label="[^"]*)"')
+
 START = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -75,6 +77,17 @@ def _copy_mathjax(target: Path) -> None:
             shutil.copy2(source / part, target / part)
 
 
+def _number_regions(html: str) -> str:
+    """Regions need names of their own (landmark-unique): a name that comes again gets a number."""
+    seen: dict[str, int] = {}
+
+    def name(match: re.Match) -> str:
+        seen[match[1]] = seen.get(match[1], 0) + 1
+        return f'{match[1]}, {seen[match[1]]}"' if seen[match[1]] > 1 else match[0]
+
+    return _REGION.sub(name, html)
+
+
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Copies MathJax, mends every page and writes the start page."""
     if exception is not None or app.builder.format != "html":
@@ -83,7 +96,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     _copy_mathjax(out / "_static" / "mathjax")
     for page in out.rglob("*.html"):
         old = page.read_text(encoding="utf8")
-        new = old
+        new = _number_regions(old)
         for pattern, replacement in FIXES:
             new = pattern.sub(replacement, new)
         if new != old:

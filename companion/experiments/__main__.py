@@ -1,6 +1,7 @@
 """Makes records anew: ``python -m companion.experiments [name ...]``; without names, all of them.
 
-Every module of this package that has a table ``EXPERIMENTS`` (record name -> function that returns the record) takes part.
+Every module of this package that has a table ``EXPERIMENTS`` (record name -> function that returns the record)
+takes part.
 """
 
 import importlib

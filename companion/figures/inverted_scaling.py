@@ -55,8 +55,9 @@ def activation_ratio(record: Record, name: str = "activation-ratio") -> Picture:
         f"logarithmic axis. Naive dropout follows the line of powers of {1 / k:g} up to {last['naive']:.1f} in layer "
         f"{len(layers)}; vanilla and inverted dropout stay near 1: {last['vanilla']:.2f} and {last['inverted']:.2f}.",
         caption="Notice that the missing factor is paid again in every layer. The points fall a little below the "
-        "dotted line, and those of the two repaired schemes a little below 1, because a ReLU behind a noisy sum hands on "
-        "more than the ReLU of the mean (Jensen's inequality). Bars are 95 % intervals, mostly smaller than the points.",
+        "dotted line, and those of the two repaired schemes a little below 1, because a ReLU behind a noisy sum hands "
+        "on more than the ReLU of the mean (Jensen's inequality). "
+        "Bars are 95 % intervals, mostly smaller than the points.",
     )
 
 

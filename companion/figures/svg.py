@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG: the same bytes on every run, in the page's own text colour, with words for everyone.
+"""Matplotlib figures as inline SVG: the same bytes on every run, in the page's text colour, with words for everyone.
 
 Ink is drawn in a sentinel colour that becomes ``currentColor``, so that one picture serves light and dark pages.
 Coordinates are rounded to a hundredth of a point, far below what an eye sees and far above what processors disagree on.
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 __all__ = ["COLOURS", "DASHES", "MARKERS", "Picture", "canvas", "figure", "style"]
 
-# Okabe & Ito's colour-blind safe hues, at a lightness that keeps a contrast of 3 against white and against the dark page.
+# Okabe & Ito's colour-blind safe hues, at a lightness that keeps a contrast of 3 against white and the dark page.
 COLOURS = {
     "blue": "#2b83c6",
     "orange": "#c9750c",
