@@ -124,32 +124,35 @@ def bernoulli(
 
 
 # The same draw as an operator of torch, for where plain Python cannot run: the compiler must neither trace into the
-# second stage, whose size depends on the first, nor merge or repeat draws; and vmap must draw anew for each example.
+# second stage, whose size depends on the first, nor repeat a draw; and vmap must draw anew for each example.
+# The compiler also merges equal calls of operators that it does not know to be random; ``stamp``, an empty tensor made
+# for each draw, tells them apart.
 _library = torch.library.Library("companion", "DEF")
 _library.define(
-    "mask(Tensor like, SymInt[] shape, float p, Tensor? rates) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,)
+    "mask(Tensor like, Tensor stamp, SymInt[] shape, float p, Tensor? rates) -> Tensor",
+    tags=(torch.Tag.nondeterministic_seeded,),
 )
 
 
-def _draw(like: Tensor, shape: Sequence[int], p: float, rates: Tensor | None) -> Tensor:
+def _draw(like: Tensor, stamp: Tensor, shape: Sequence[int], p: float, rates: Tensor | None) -> Tensor:
     return bernoulli(shape, p if rates is None else rates, device=like.device)
 
 
-def _draw_vmap(info, in_dims, like: Tensor, shape: Sequence[int], p: float, rates: Tensor | None):
+def _draw_vmap(info, in_dims, like: Tensor, stamp: Tensor, shape: Sequence[int], p: float, rates: Tensor | None):
     if info.randomness == "error":
         raise RuntimeError('a mask is random: call vmap with randomness="different" or randomness="same"')
-    if in_dims[3] is not None:
-        rates = rates.movedim(in_dims[3], 0)
+    if in_dims[4] is not None:
+        rates = rates.movedim(in_dims[4], 0)
         rates = rates.reshape(rates.shape[0], *(1,) * (len(shape) + 1 - rates.ndim), *rates.shape[1:])
-    if info.randomness == "same" and in_dims[3] is None:
-        return torch.ops.companion.mask(like, shape, p, rates), None
-    return torch.ops.companion.mask(like, (info.batch_size, *shape), p, rates), 0
+    if info.randomness == "same" and in_dims[4] is None:
+        return torch.ops.companion.mask(like, stamp, shape, p, rates), None
+    return torch.ops.companion.mask(like, stamp, (info.batch_size, *shape), p, rates), 0
 
 
 _library.impl("mask", _draw, "CompositeExplicitAutograd")
 torch.library.register_fake(
     "companion::mask",
-    lambda like, shape, p, rates: like.new_empty(shape, dtype=torch.uint8),
+    lambda like, stamp, shape, p, rates: like.new_empty(shape, dtype=torch.uint8),
     lib=_library,
 )
 torch.library.register_vmap("companion::mask", _draw_vmap, lib=_library)
@@ -158,7 +161,8 @@ torch.library.register_vmap("companion::mask", _draw_vmap, lib=_library)
 def _like(x: Tensor, shape: Sequence[int], p: float | Tensor, generator: torch.Generator | None) -> Tensor:
     if generator is None and _transformed():
         rates = p.detach() if isinstance(p, Tensor) else None
-        return torch.ops.companion.mask(x.detach(), shape, 0.0 if rates is not None else check_p(p), rates)
+        stamp = torch.empty(0, device=x.device)
+        return torch.ops.companion.mask(x.detach(), stamp, shape, 0.0 if rates is not None else check_p(p), rates)
     return bernoulli(shape, p, device=x.device, generator=generator)
 
 

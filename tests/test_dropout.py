@@ -179,6 +179,18 @@ def test_dtype_is_kept_and_the_scale_is_exact(function, dtype, p):
     assert evaluated.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("p", [0.3, torch.tensor(0.3, dtype=torch.float64), torch.full((300,), 0.3)])
+def test_sixteen_bits_are_rounded_once(dtype, p):
+    """The scale is not rounded to 16 bits before the product: that would move the mean by up to 0.2 %."""
+    x = random(100, 300, dtype=dtype)
+    mask = element_mask(x, p, generator=generator())
+    y = dropout(x, p, generator=generator())
+    torch.testing.assert_close(y, (x.float() * mask / 0.7).to(dtype), rtol=0, atol=0)
+    evaluated = vanilla_dropout(x, p, training=False)
+    torch.testing.assert_close(evaluated, (x.float() * 0.7).to(dtype), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_complex_numbers(function):
     x = torch.complex(random(30, 30), random(30, 30, seed=2))
@@ -423,6 +435,26 @@ def test_compiled_equals_eager(module, _, backend):
     torch.testing.assert_close(results[0], results[1])
     net.eval()
     torch.testing.assert_close(compiled(x), net(x))
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "aot_eager_decomp_partition"])
+def test_compiled_draws_are_neither_merged_nor_repeated(backend):
+    """Two calls with the same arguments are two draws, also where the compiler merges equal expressions."""
+    torch._dynamo.reset()
+
+    def twice(x):
+        return dropout(x, 0.5), dropout(x, 0.5)
+
+    compiled = torch.compile(twice, fullgraph=True, backend=backend)
+    results = []
+    for run in (twice, compiled):
+        leaf = random(30, 40).requires_grad_()
+        torch.manual_seed(0)
+        first, second = run(leaf)
+        assert not torch.equal(first, second)
+        (first.sum() + 3 * second.sum()).backward()  # a draw repeated in the backward pass would give another gradient
+        results.append((first.detach(), second.detach(), leaf.grad))
+    torch.testing.assert_close(*results)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
