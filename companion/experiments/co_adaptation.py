@@ -443,7 +443,7 @@ def removal(
     """Does dropout make units less dependent on each other, and do other regularizers do the same?
 
     Predicted signs: see the module. The settings of the controls (decay and stopping step) were fixed beforehand: in a
-    pilot on other draws of the splits they came to an accuracy near that of dropout.
+    pilot run they came to an accuracy near that of dropout.
 
     Args:
         seeds: paired seeds.
