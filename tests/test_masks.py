@@ -308,8 +308,8 @@ def test_block_extremes():
 
 def test_chapter_table_names_every_kind():
     rows = {row["kind"]: row["mask"] for row in kinds()}
-    assert rows["channel"] == "8 × 16 × 1 × 1" and rows["weight, per example"] == "8 × 32 × 64"
-    assert rows["sample"] == "8 × 1 × 1 × 1" and rows["step"] == "8 × 1 × 64"
+    assert rows["channel"] == "8×16×1×1" and rows["weight per example"] == "8×32×64"
+    assert rows["sample"] == "8×1×1×1" and rows["step"] == "8×1×64"
 
 
 # --- the worked examples of the chapter -------------------------------------------------------------------------------

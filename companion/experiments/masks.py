@@ -132,11 +132,11 @@ def kinds(p: float = 0.5, seed: int = 0) -> list[dict[str, str]]:
         ("channel", "one feature map", images, masks.channel_mask(images, p, generator=generator), "05"),
         ("block", "a square of cells", images, masks.block_mask(images, 0.01, 3, generator=generator), "08"),
         ("sample", "one example", images, masks.sample_mask(images, p, generator=generator), "07"),
-        ("step", "a unit, for all time steps", sequence, masks.step_mask(sequence, p, 1, generator=generator), "13"),
+        ("step", "a unit, for all steps", sequence, masks.step_mask(sequence, p, 1, generator=generator), "13"),
         ("weight", "one wire", weight, masks.weight_mask(weight, p, generator=generator), "06"),
         (
-            "weight, per example",
-            "one wire, for one example",
+            "weight per example",
+            "one wire of one example",
             weight,
             masks.weight_mask(weight, p, examples=8, generator=generator),
             "06",
@@ -146,8 +146,8 @@ def kinds(p: float = 0.5, seed: int = 0) -> list[dict[str, str]]:
         {
             "kind": kind,
             "one coin decides about": decides,
-            "tensor": " × ".join(map(str, x.shape)),
-            "mask": " × ".join(map(str, mask.shape)),
+            "tensor": "×".join(map(str, x.shape)),
+            "mask": "×".join(map(str, mask.shape)),
             "chapter": chapter,
         }
         for kind, decides, x, mask, chapter in rows
