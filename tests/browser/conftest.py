@@ -1,13 +1,16 @@
 """Headless Chromium over the built site, with everything outside the site refused and remembered."""
 
+import contextlib
 import functools
 import http.server
 import os
 import shutil
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("SITE") or ROOT / "_build" / "html")
@@ -24,20 +27,33 @@ FLAGS = [
 
 
 def pages() -> list[str]:
-    """Every page of the site, by its path under the site's root."""
+    """Every page of the site, by its path under the site's root, but for the start page, which leads on at once."""
     if not SITE.exists():
         return []
     found = [path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts]
-    return sorted(path for path in found if not path.startswith(("_modules/", "genindex", "search", "py-modindex")))
+    return sorted(
+        path for path in found if not path.startswith(("_modules/", "genindex", "index.html", "search", "py-modindex"))
+    )
 
 
 def chapters() -> list[str]:
     return [page for page in pages() if page.startswith("book/") and page[5:7].isdigit()]
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _Host(http.server.SimpleHTTPRequestHandler):
+    """Serves the site at / and at its place of publication, by which the 404 page, shown anywhere, names its files."""
+
+    published_at = urlsplit(yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]).path
+
+    def translate_path(self, path):
+        return super().translate_path("/" + path.removeprefix(self.published_at).lstrip("/"))
+
     def log_message(self, *args):
         pass
+
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # a page that is closed while it still loads
+            super().handle()
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +66,7 @@ def site():
 @pytest.fixture(scope="session")
 def address(site):
     """The site over http, on a free port of this machine."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=site))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Host, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
