@@ -72,8 +72,24 @@ def test_pairing_narrows_the_interval():
 
 def test_effects_speak():
     effect = Effect(1.234, 0.5, 1.968, 12, unit="%", paired=True)
-    assert f"{effect:.1f}" == "+1.2% [+0.5, +2.0]"
+    assert f"{effect:.1f}" == "+1.2 [+0.5, +2.0] points"
+    assert f"{Effect(87.0, 82.04, 92.0, 12, unit='%'):.0f}" == "87% [82, 92]"
     assert f"{Effect(-1.0, -2.0, 0.0, 3, unit='nats'):.1f}" == "−1.0 [−2.0, 0.0] nats"
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "words"),
+    [
+        (88.0, 2.63, "88.0 ± 2.6"),
+        (0.50016, 0.000111, "0.50016 ± 0.00011"),
+        (12345.0, 99.9, "12345 ± 100"),
+        (-1.5, 0.25, "\u22121.50 ± 0.25"),
+        (8.0, 0.0, "8 ± 0"),
+        (3.35e-18, 3.2e-18, "3.3e\u221218 ± 3e\u221218"),
+    ],
+)
+def test_means_are_printed_as_far_as_they_are_known(mean, half, words):
+    assert Effect(mean, mean - half, mean + half, 12).plus_minus() == words
 
 
 @pytest.mark.parametrize("bad", [[1.0], [1.0, float("nan")], [[1.0, 2.0]]])

@@ -81,10 +81,23 @@ class Effect:
         spec = spec or ".3g"
         if self.paired and not spec.startswith("+"):
             spec = "+" + spec
-        unit = "" if self.unit in ("", "%") else f" {self.unit}"
-        percent = "%" if self.unit == "%" else ""
         low, high = format(self.low, spec), format(self.high, spec)
-        return f"{format(self.mean, spec)}{percent} [{low}, {high}]{unit}".replace("-", "\u2212")
+        # A difference of percentages is counted in points.
+        near, behind = {"": ("", ""), "%": ("", " points") if self.paired else ("%", "")}.get(
+            self.unit, ("", f" {self.unit}")
+        )
+        return f"{format(self.mean, spec)}{near} [{low}, {high}]{behind}".replace("-", "\u2212")
+
+    def plus_minus(self) -> str:
+        """Mean ± half-width, both to the second significant digit of the half-width."""
+        if self.half == 0:
+            words = f"{self.mean:.3g} ± 0"
+        elif self.half < 1e-5:
+            words = f"{self.mean:.2g} ± {self.half:.1g}"
+        else:
+            decimals = max(0, 1 - math.floor(math.log10(self.half)))
+            words = f"{self.mean:.{decimals}f} ± {self.half:.{decimals}f}"
+        return words.replace("-", "\u2212")
 
     def __str__(self) -> str:
         return format(self, "")
@@ -208,7 +221,6 @@ class Record:
         *,
         arms: Sequence[str] | None = None,
         title: str = "",
-        digits: int = 3,
     ) -> "Table":
         """Table of metrics (rows) and arms (columns): means with half-widths of their 95 % intervals.
 
@@ -217,12 +229,11 @@ class Record:
             arms: which arms; default: all.
             title: what a screen reader calls the table; default: the record's name. Tables of one page need different
                 ones.
-            digits: significant digits of the means.
         """
         unknown = set(arms or ()) - set(self.arms)
         if unknown:
             raise KeyError(f"arms must be among {list(self.arms)}, got {sorted(unknown)}")
-        return Table(self, tuple(metrics or self.metrics), digits, tuple(arms or self.arms), title or self.name)
+        return Table(self, tuple(metrics or self.metrics), tuple(arms or self.arms), title or self.name)
 
     def save(self, folder: Path = RECORDS) -> Path:
         """Writes the record to ``folder/name.json``, whole or not at all."""
@@ -340,7 +351,6 @@ class Table:
 
     record: Record
     metrics: tuple[str, ...]
-    digits: int
     arms: tuple[str, ...]
     title: str
 
@@ -351,8 +361,7 @@ class Table:
             row = [f"{metric} ({unit})" if unit else metric]
             for arm in self.arms:
                 if arm in self.record.metrics[metric]:
-                    effect = self.record.mean(metric, arm)
-                    row.append(f"{effect.mean:.{self.digits}g} ± {effect.half:.2g}".replace("-", "\u2212"))
+                    row.append(self.record.mean(metric, arm).plus_minus())
                 else:
                     row.append("–")
             rows.append(row)
