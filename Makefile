@@ -47,7 +47,7 @@ test-notebooks: .venv/.installed ## run every chapter and compare every output
 	$(if $(CHAPTERS),$(NBVAL) $(CHAPTERS),@echo "no chapters yet")
 
 test-browser: book ## the built site in headless Chromium, network blocked
-	$(if $(wildcard tests/browser/test_*.py),$(BIN)/pytest tests/browser,@echo "no browser tests yet")
+	$(if $(wildcard tests/browser/test_*.py),$(BIN)/pytest tests/browser -n 2,@echo "no browser tests yet")
 
 # Another processor rounds the last digits differently and training drifts apart from there. The outputs must hold anyway.
 test-cpus: .venv/.installed ## the notebooks again, as on two older processors
