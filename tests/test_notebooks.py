@@ -56,6 +56,20 @@ def test_the_notebook_is_in_normal_form(path, tmp_path):
 
 
 @every_chapter
+def test_install_lines_come_from_the_one_address(path):
+    notebook = read(path)
+    assert script("notebooks").with_setup(read(path)) == notebook
+    assert len(re.findall(r"git\+http", "".join(cell.source for cell in notebook.cells))) == 1
+
+
+def test_another_address_is_seen(monkeypatch):
+    tool = script("notebooks")
+    monkeypatch.setattr(tool, "repository_url", lambda root: "https://example.org/other")
+    notebook = read(CHAPTERS[0])
+    assert tool.with_setup(read(CHAPTERS[0])) != notebook
+
+
+@every_chapter
 def test_outputs_are_clean(path):
     """No error, nothing on stderr, no path of a machine, no address of an object, no picture made of pixels."""
     for cell in read(path).cells:

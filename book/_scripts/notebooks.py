@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from companion.assignments.release import colab_setup, repository_url
 from companion.files import write_whole
 
 BOOK = Path(__file__).resolve().parents[1]
@@ -66,10 +67,21 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     write_whole(path, text)
 
 
+def with_setup(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Puts the install lines, made from the address in ``_config.yml``, at the top of the first code cell."""
+    lines = colab_setup(repository_url(BOOK.parent)).rstrip("\n").split("\n")
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    rest = first.source.split("\n")
+    if rest[0] == lines[0]:  # the cell has install lines already
+        rest = rest[len(lines) :]
+    first.source = "\n".join([*lines, *rest])
+    return notebook
+
+
 def execute(path: Path) -> bool:
     """Executes one notebook in place; returns whether its file changed."""
     before = path.read_text(encoding="utf-8")
-    notebook = nbformat.reads(before, as_version=4)
+    notebook = with_setup(nbformat.reads(before, as_version=4))
     client = NotebookClient(
         notebook,
         timeout=300,

@@ -10,13 +10,13 @@ metadata; with the id or the anchor it can be put back.
 """
 
 import argparse
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from companion.files import write_whole
 
 __all__ = ["build", "colab_setup", "main", "release", "release_name", "solved"]
 
@@ -178,16 +178,11 @@ def solved(source: Path, url: str) -> str:
 def release(root: Path) -> list[Path]:
     """Writes every student notebook into ``book/exercises`` of the checkout ``root``; returns their paths."""
     folder = root / "book" / "exercises"
-    folder.mkdir(parents=True, exist_ok=True)
     url = repository_url(root)
     written = []
     for source in sources(root):
         target = folder / release_name(source)
-        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(build(source, url))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        write_whole(target, build(source, url))
         written.append(target)
     for stale in set(folder.glob("ch[0-9][0-9]_*.ipynb")) - set(written):
         stale.unlink()
