@@ -103,35 +103,30 @@ def test_versions_agree():
     assert f'__version__ = "{PROJECT["version"]}"' in package
 
 
-def test_an_old_python_is_told_what_to_install(tmp_path):
-    old = tmp_path / "old-python"
-    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
-    old.chmod(0o755)
-    (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "constraints.txt").touch()
-    made = subprocess.run(
-        ["make", "-f", ROOT / "Makefile", ".venv/.installed", f"PYTHON={old}"],
-        cwd=tmp_path,
+def set_up_with(python: str, folder: Path) -> subprocess.CompletedProcess:
+    """Runs the set-up in an empty folder, with a shell script in the place of Python."""
+    stand_in = folder / "python"
+    stand_in.write_text(f"#!/bin/sh\n{python}\n")
+    stand_in.chmod(0o755)
+    (folder / "pyproject.toml").touch()
+    (folder / "constraints.txt").touch()
+    return subprocess.run(
+        ["make", "-f", ROOT / "Makefile", ".venv/.installed", f"PYTHON={stand_in}"],
+        cwd=folder,
         capture_output=True,
         text=True,
     )
+
+
+def test_an_old_python_is_told_what_to_install(tmp_path):
+    made = set_up_with('[ "$1" = -V ] && echo "Python 3.9.2" && exit 0\nexit 1', tmp_path)
     assert made.returncode != 0
     assert "Python 3.11 or later is needed, this is Python 3.9.2: apt install" in made.stdout
     assert not (tmp_path / ".venv").exists()
 
 
 def test_a_python_without_venv_is_told_what_to_install(tmp_path):
-    bare = tmp_path / "bare-python"
-    bare.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\nexit 0\n')
-    bare.chmod(0o755)
-    (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "constraints.txt").touch()
-    made = subprocess.run(
-        ["make", "-f", ROOT / "Makefile", ".venv/.installed", f"PYTHON={bare}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    made = set_up_with('case "$2" in *ensurepip*) exit 1;; esac\nexit 0', tmp_path)
     assert made.returncode != 0 and "apt install python3-venv" in made.stdout
 
 
