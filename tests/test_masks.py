@@ -23,11 +23,15 @@ from companion.experiments.masks import (
 )
 from companion.experiments.protocol import load
 from companion.masks import (
+    FEW,
     bernoulli,
     block_mask,
     channel_mask,
     check_p,
+    coin,
     element_mask,
+    normal_like,
+    rare_hits,
     sample_mask,
     step_mask,
     weight_mask,
@@ -63,20 +67,53 @@ def test_realised_rate_with_one_rate_a_row():
         assert abs(z_of_share(count, n, p)) < LIMIT, p
 
 
-@pytest.mark.parametrize("p", [0.3, 0.1, 1e-3, 0.9, 1 / 3, 0.999, 0.5, 3 / 256, 0.0, 1.0])
+@pytest.mark.parametrize("p", [0.3, 0.1, 1e-3, 0.9, 1 / 3, 0.999, 0.5, 3 / 256])
 @pytest.mark.parametrize("as_tensor", [False, True])
 def test_the_two_stages_together_are_exact(monkeypatch, p, as_tensor):
-    """Every byte comes up equally often, every second number lies on an even grid: the dropped share must be p."""
-    repeats = 4096
-    every_byte = torch.arange(256, dtype=torch.uint8).repeat_interleave(repeats)
-    monkeypatch.setattr(masks, "_random_bytes", lambda n, device, generator: every_byte[:n])
-    monkeypatch.setattr(
-        torch, "rand", lambda shape, **options: (torch.arange(shape[0], dtype=torch.float64) + 0.5) / shape[0]
-    )
+    """Every byte comes up equally often, the second stage only tells its rate: together they must make p."""
+    every_byte = torch.arange(256, dtype=torch.uint8).repeat(64)
+    second = [0.0]  # not called where the bytes alone are exact
+    monkeypatch.setattr(masks, "_random_bytes", lambda n, generator: every_byte[:n].clone())
+    monkeypatch.setattr(masks, "rare_hits", lambda n, q, **_: second.append(q) or torch.empty(0, dtype=torch.int64))
     n = len(every_byte)
-    rate = torch.full((n,), p, dtype=torch.float64) if as_tensor else p
-    dropped = n - int(bernoulli((n,), rate).sum())
-    assert abs(dropped / n - p) <= 0.5 / n + 1e-15
+    mask = bernoulli((n,), torch.full((n,), p, dtype=torch.float64) if as_tensor else p)
+    first = (mask == (0 if p <= 0.5 else 1)).double().mean().item()  # the share of the rarer side
+    assert 1 - (1 - first) * (1 - second[-1]) == pytest.approx(min(p, 1 - p), abs=1e-15)
+    assert 0 <= second[-1] < 1 / 128
+
+
+@pytest.mark.parametrize("q", [1e-4, 1 / 300, 0.05, 0.5, 1.0])
+def test_rare_hits_are_a_bernoulli_process(q):
+    n = 2_000_000
+    hits = rare_hits(n, q, generator=generator(3))
+    assert hits.dtype == torch.int64 and bool((hits.diff() > 0).all())
+    assert 0 <= hits[0] and hits[-1] < n
+    assert abs(z_of_share(len(hits), n, q)) < LIMIT or (q == 1 and len(hits) == n)
+    neighbours = int((hits.diff() == 1).sum())
+    assert q == 1 or abs(z_of_share(neighbours, len(hits) - 1, q)) < LIMIT
+    late = int((hits >= n // 2).sum())
+    assert q == 1 or abs(z_of_share(late, len(hits), 0.5)) < LIMIT
+
+
+def test_rare_hits_go_on_until_the_end(monkeypatch):
+    """If the first round of gaps falls short, the next one continues where it stopped."""
+    monkeypatch.setattr(masks.math, "sqrt", lambda expected: -expected / 6)  # nine gaps a round
+    n, q = 100_000, 0.01
+    hits = rare_hits(n, q, generator=generator(4))
+    assert abs(z_of_share(len(hits), n, q)) < LIMIT
+    assert bool((hits.diff() > 0).all()) and hits[-1] < n
+
+
+def test_rare_hits_may_find_nothing():
+    assert len(rare_hits(0, 0.5)) == len(rare_hits(1000, 0.0)) == len(rare_hits(10**6, 1e-300)) == 0
+
+
+@pytest.mark.parametrize("n", [FEW - 1, FEW, FEW + 5])
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.97])
+def test_realised_rate_on_both_sides_of_few(n, p):
+    source = generator(n)
+    kept = sum(int(bernoulli((n,), p, generator=source).sum()) for _ in range(60))
+    assert abs(z_of_share(kept, 60 * n, 1 - p)) < LIMIT
 
 
 def test_a_byte_alone_would_not_do():
@@ -135,10 +172,10 @@ def test_shape_and_dtype(shape):
 # --- randomness: the same state, the same mask ------------------------------------------------------------------------
 
 GOLDEN = [
-    [0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1],
-    [1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1],
-    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
-    [0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1],
+    [1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1, 0],
+    [1, 1, 1, 1, 1, 0, 1, 1, 0, 1, 0, 1],
+    [0, 1, 1, 1, 1, 0, 1, 1, 0, 0, 1, 1],
+    [1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0],
 ]
 
 
@@ -147,15 +184,15 @@ def test_golden_mask():
     assert bernoulli((4, 12), 0.3, generator=generator(0)).tolist() == GOLDEN
     rates = torch.tensor([[0.1], [0.5], [0.9]], dtype=torch.float64)
     assert bernoulli((3, 8), rates, generator=generator(2)).tolist() == [
-        [0, 1, 1, 1, 1, 1, 1, 1],
-        [0, 0, 0, 1, 1, 0, 1, 0],
-        [0, 0, 0, 1, 0, 0, 0, 0],
+        [1, 0, 1, 1, 1, 1, 1, 1],
+        [1, 0, 0, 1, 1, 1, 1, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0],
     ]
 
 
-def test_golden_mask_that_needs_second_draws():
+def test_golden_mask_in_two_stages():
     mask = bernoulli((1 << 16,), 0.3, generator=generator(1))
-    assert hashlib.sha256(bytes(mask.tolist())).hexdigest()[:16] == "fa496b8cdc49a141"
+    assert hashlib.sha256(bytes(mask.tolist())).hexdigest()[:16] == "42d7013089143ae9"
 
 
 def test_global_generator_is_honoured():
@@ -172,6 +209,44 @@ def test_own_generator_leaves_the_global_one_alone():
     first, second = bernoulli((4, 12), 0.3, generator=source), bernoulli((4, 12), 0.3, generator=source)
     assert torch.equal(torch.get_rng_state(), before)
     assert first.tolist() == GOLDEN and not torch.equal(first, second)
+
+
+def test_a_coin_for_everything():
+    source = generator(6)
+    kept = sum(coin(0.3, generator=source) for _ in range(4000))
+    assert abs(z_of_share(kept, 4000, 0.7)) < LIMIT
+    assert coin(0.0) is True and coin(1.0) is False
+    assert coin(torch.tensor(0.3, dtype=torch.float64), generator=generator(7)) == coin(0.3, generator=generator(7))
+
+
+def test_noise_is_standard_normal():
+    x = torch.empty(300, 400, dtype=torch.float64)
+    z = normal_like(x, generator=generator(8))
+    assert z.shape == x.shape and z.dtype == x.dtype
+    n = z.numel()
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs(z.pow(power).mean().item() - moment) < LIMIT * math.sqrt(variance / n)
+
+
+@pytest.mark.parametrize("draw", [lambda x: element_mask(x, 0.5), lambda x: normal_like(x)])
+def test_vmap_draws_anew_or_once(draw):
+    x = torch.ones(5, 200)
+    different = torch.func.vmap(draw, randomness="different")(x)
+    same = torch.func.vmap(draw, randomness="same")(x)
+    assert different.shape == same.shape == x.shape
+    assert all(not torch.equal(different[0], row) for row in different[1:])
+    assert all(torch.equal(same[0], row) for row in same[1:])
+    with pytest.raises(RuntimeError, match="vmap"):
+        torch.func.vmap(draw)(x)
+
+
+@pytest.mark.parametrize("draw", [lambda x: element_mask(x, 0.3), lambda x: normal_like(x)])
+def test_compiled_draw_equals_eager(draw):
+    x = torch.ones(10, 1000)
+    torch.manual_seed(0)
+    eager = draw(x)
+    torch.manual_seed(0)
+    assert torch.equal(torch.compile(draw, fullgraph=True, backend="aot_eager")(x), eager)
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------

@@ -16,29 +16,13 @@ measured. ``dropout`` without an adjective is the inverted scheme, as in torch.
 """
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
+from companion.layers.base import DropoutModule, apply_mask, check_input, dropout_of_few, inverse, never_drops, rescale
 from companion.masks import check_p, element_mask
 
 __all__ = ["Dropout", "NaiveDropout", "VanillaDropout", "dropout", "naive_dropout", "vanilla_dropout"]
-
-
-def _check(x: Tensor, p: float | Tensor) -> float | Tensor:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a Tensor, got {type(x).__name__}")
-    if not (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"x must be a floating-point tensor, got {x.dtype}")
-    return check_p(p)
-
-
-def _never_drops(p: float | Tensor) -> bool:
-    return isinstance(p, float) and p == 0
-
-
-def _scaled(x: Tensor, scale: Tensor) -> Tensor:
-    # In 16 bits the scale itself would be off by up to 0.2 %; the product is rounded once, as it is for a float p.
-    wide = torch.promote_types(x.dtype, torch.float32)
-    return (x.to(wide) * scale.to(device=x.device, dtype=wide)).to(x.dtype)
 
 
 def naive_dropout(
@@ -66,10 +50,11 @@ def naive_dropout(
 
     Reference: the mask of Srivastava et al. (2014), sec. 4, without the scaling of its test time.
     """
-    p = _check(x, p)
-    if not training or _never_drops(p):
+    check_input(x)
+    p = check_p(p)
+    if not training or never_drops(p):
         return x
-    return x * element_mask(x, p, generator=generator)
+    return apply_mask(x, element_mask(x, p, generator=generator))
 
 
 def vanilla_dropout(
@@ -96,12 +81,13 @@ def vanilla_dropout(
 
     Reference: Hinton et al. (2012); Srivastava et al. (2014), sec. 4 (there p is the probability of KEEPING).
     """
-    p = _check(x, p)
-    if _never_drops(p):
+    check_input(x)
+    p = check_p(p)
+    if never_drops(p):
         return x
     if training:
-        return x * element_mask(x, p, generator=generator)
-    return x * (1 - p) if isinstance(p, float) else _scaled(x, 1 - p)
+        return apply_mask(x, element_mask(x, p, generator=generator))
+    return rescale(x, 1 - p)
 
 
 def dropout(
@@ -129,63 +115,53 @@ def dropout(
 
     Reference: Srivastava et al. (2014), sec. 10, as every current framework has it.
     """
-    p = _check(x, p)
-    if not training or _never_drops(p):
+    if training and p.__class__ is float and 0 < p < 1 and isinstance(x, Tensor):
+        few = dropout_of_few(x, p, generator)
+        if few is not None:
+            return few
+    check_input(x)
+    p = check_p(p)
+    if not training or never_drops(p):
         return x
-    masked = x * element_mask(x, p, generator=generator)
-    if isinstance(p, float):
-        return masked * (1 / (1 - p) if p < 1 else 0.0)
-    keep = (1 - p).to(x.device)
-    return _scaled(masked, torch.where(keep > 0, 1 / keep.clamp(min=torch.finfo(keep.dtype).tiny), 0))
+    if x.is_cuda and generator is None and p.__class__ is float:
+        return F.dropout(x, p)  # one fused kernel, which draws, scales and writes a mask of one byte an element
+    return apply_mask(x, element_mask(x, p, generator=generator), inverse(p))
 
 
-class _DropoutModule(nn.Module):
-    """Shell over a dropout function: holds ``p`` and follows ``train()`` and ``eval()``."""
-
-    _function = staticmethod(dropout)
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = check_p(p)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._function(x, self.p, self.training)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-class NaiveDropout(_DropoutModule):
+class NaiveDropout(DropoutModule):
     """Module form of :func:`naive_dropout`.
 
     Args:
-        p: probability of DROPPING, in [0, 1].
+        p: probability of DROPPING, in [0, 1], or a :class:`companion.schedules.Ramp`.
 
     Shape: any; the output has the input's shape, dtype and device.
     """
 
-    _function = staticmethod(naive_dropout)
+    def forward(self, x: Tensor) -> Tensor:
+        return naive_dropout(x, self.rate(), self.training)
 
 
-class VanillaDropout(_DropoutModule):
+class VanillaDropout(DropoutModule):
     """Module form of :func:`vanilla_dropout`.
 
     Args:
-        p: probability of DROPPING, in [0, 1].
+        p: probability of DROPPING, in [0, 1], or a :class:`companion.schedules.Ramp`.
 
     Shape: any; the output has the input's shape, dtype and device.
     """
 
-    _function = staticmethod(vanilla_dropout)
+    def forward(self, x: Tensor) -> Tensor:
+        return vanilla_dropout(x, self.rate(), self.training)
 
 
-class Dropout(_DropoutModule):
+class Dropout(DropoutModule):
     """Module form of :func:`dropout`: a drop-in for ``torch.nn.Dropout``.
 
     Args:
-        p: probability of DROPPING, in [0, 1].
+        p: probability of DROPPING, in [0, 1], or a :class:`companion.schedules.Ramp`.
 
     Shape: any; the output has the input's shape, dtype and device.
     """
 
-    _function = staticmethod(dropout)
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.rate(), self.training)
