@@ -8,11 +8,16 @@ import copy
 import inspect
 import io
 import math
+import os
 import pickle
 import re
+import shutil
+import subprocess
+import sys
 import warnings
 
 import pytest
+import ranks
 import torch
 from family import FUNCTIONS, MODULES, generator, random
 from onnx.reference import ReferenceEvaluator
@@ -523,6 +528,26 @@ def test_compiled_equals_eager(f):
     torch.testing.assert_close(*results)
 
 
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="inductor needs a compiler of C++")
+def test_inductor_equals_eager():
+    """The default compiler, all layers in one graph: it reorders and merges what it may, and the draws stay."""
+    torch._dynamo.reset()
+    family = [f for f in FUNCTIONS if f.compiled]
+
+    def side_by_side(*inputs):
+        return tuple(f(x, 0.3) for f, x in zip(family, inputs, strict=True))
+
+    compiled = torch.compile(side_by_side, fullgraph=True)
+    results = []
+    for run in (side_by_side, compiled):
+        leaves = [random(*f.shape).requires_grad_() for f in family]
+        torch.manual_seed(0)
+        outputs = run(*leaves)
+        sum(y.square().sum() for y in outputs).backward()
+        results.append([t for y, leaf in zip(outputs, leaves, strict=True) for t in (y.detach(), leaf.grad)])
+    torch.testing.assert_close(*results)
+
+
 @compiled_functions
 def test_one_compilation_for_many_rates(f):
     torch._dynamo.reset()
@@ -549,6 +574,22 @@ def test_a_compiled_module_equals_the_module(module):
         y = compiled(x)
         torch.manual_seed(0)
         torch.testing.assert_close(y, layer(x))
+
+
+def test_ranks_of_data_parallel_training_draw_for_themselves(tmp_path):
+    """With a seed of its own each rank drops other units, and the mean of the ranks' gradients reaches all of them."""
+    command = [sys.executable, ranks.__file__]
+    started = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in range(ranks.RANKS)]
+    assert [process.wait(timeout=120) for process in started] == [0] * ranks.RANKS
+    masks, gradients = zip(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(ranks.RANKS)), strict=True)
+    alone = [ranks.step(ranks.network(), rank) for rank in range(ranks.RANKS)]
+    for rank, (mask, _) in enumerate(alone):
+        assert torch.equal(masks[rank], mask)
+    n = masks[0].numel()
+    agreeing = int((masks[0] == masks[1]).sum())  # all of them, if both ranks had one seed
+    assert abs(agreeing - n / 2) < 5 * math.sqrt(n / 4)
+    torch.testing.assert_close(gradients[0], gradients[1])
+    torch.testing.assert_close(gradients[0], (alone[0][1] + alone[1][1]) / 2)
 
 
 # --- modules ----------------------------------------------------------------------------------------------------------
