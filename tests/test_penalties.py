@@ -529,7 +529,7 @@ class Stack(nn.Module):
 )
 def test_stacked_models_stop_as_if_alone(metrics, patience):
     stack, together = Stack(3), EarlyStopping(patience)
-    stopped = run(together, [torch.tensor(row) for row in metrics], stack)
+    stopped = run(together, torch.tensor(metrics, dtype=torch.float64), stack)
     together.restore(stack)
     stops = []
     for m in range(3):
