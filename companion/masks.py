@@ -83,7 +83,8 @@ def _random_bytes(n: int, generator: torch.Generator | None) -> Tensor:
     words = torch.empty((n + 7) // 8, dtype=torch.int64)
     # The range must be all 64 bits: with any other, the top byte of each word is not uniform.
     words.random_(-(2**63), None, generator=generator)
-    return words.view(torch.uint8)[:n]
+    # Fewer operations where none is needed: in a tensor of middle size, each costs as much as a thousand coins.
+    return words.view(torch.uint8)[:n] if n % 8 else words.view(torch.uint8)
 
 
 def rare_hits(n: int, q: float, *, generator: torch.Generator | None = None) -> Tensor:
@@ -101,18 +102,21 @@ def rare_hits(n: int, q: float, *, generator: torch.Generator | None = None) -> 
 
     Cost: one 53-bit uniform number and one logarithm a hit; worth it for ``q`` below about 0.05.
     """
-    hits, start = None, 0
     if n == 0 or q < 1e-15:
         return torch.empty(0, dtype=torch.int64)
     if q == 1:
         return torch.arange(n)
-    while start < n:  # one round, but for one time in 10^9
+    found, start = [], 0
+    while True:  # one round, but for one time in 10^9
         expected = q * (n - start)
-        gaps = torch.empty(int(expected + 6 * math.sqrt(expected)) + 9, dtype=torch.float64)
-        at = gaps.geometric_(q, generator=generator).clamp_(max=n).cumsum_(0).add_(start - 1)
-        hits = at if hits is None else torch.cat([hits, at])
+        gaps = torch.empty(int(expected + 6 * math.sqrt(expected)) + 9, dtype=torch.int64)
+        at = gaps.geometric_(q, generator=generator).clamp_(1, n).cumsum_(0).add_(start - 1)
+        inside = int(torch.searchsorted(at, n))
+        if inside < len(at):
+            at = at[:inside]
+            return torch.cat([*found, at]) if found else at
+        found.append(at)
         start = int(at[-1]) + 1
-    return hits[: int(torch.searchsorted(hits, n))].to(torch.int64)
 
 
 @functools.lru_cache(maxsize=256)
@@ -341,43 +345,156 @@ def weight_mask(
 
 def block_mask(
     x: Tensor,
-    seed_rate: float,
+    seed_rate: float | Tensor,
     block_size: int,
     *,
     share_channels: bool = False,
+    padded: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """One coin a block: each seed, thrown where a whole block fits, zeroes ``block_size`` cells along each axis.
+    """One coin a block: each seed that fires zeroes ``block_size`` cells along each axis.
 
     ``seed_rate`` is the rate of the seeds (gamma of Ghiasi et al. 2018, sec. 3), not of the dropped cells: blocks are
-    large and overlap. A block larger than the map is cut to the map's size along that axis.
+    large and overlap. Seeds are thrown where a whole block fits, so that every block is complete and a cell at the
+    border lies under fewer seeds than one in the centre; a block larger than the map is cut to the map's size along
+    that axis. With ``padded`` they are thrown wherever a block would touch the map, so that every cell lies under
+    equally many, and what sticks out of the map is cut off.
 
     Args:
         x: Tensor[N, C, *spatial] with one to three spatial axes.
-        seed_rate: probability that a seed fires, in [0, 1].
+        seed_rate: probability that a seed fires, in [0, 1]; a number, or a tensor without dimensions.
         block_size: side of a block in cells, at least 1; even sizes are allowed.
         share_channels: one mask (N, 1, *spatial) for all channels of a sample.
+        padded: whether seeds are also thrown outside the map, up to ``block_size - 1`` cells before its first cell.
         generator: source of randomness; default: torch's global one.
 
     Returns:
         Tensor[N, C or 1, *spatial] of ``torch.uint8``.
+
+    Cost: one coin a seed, and for every axis log2(``block_size``) passes over one byte a cell.
     """
     if not 3 <= x.ndim <= 5:
         raise ValueError(f"x must have the shape (N, C, *spatial) with 3 to 5 dimensions, got {tuple(x.shape)}")
+    check_block_size(block_size)
+    check_p(seed_rate, "seed_rate")
+    shape = (x.shape[0], 1 if share_channels else x.shape[1], *x.shape[2:])
+    if generator is None and transformed():
+        rates = seed_rate.detach() if isinstance(seed_rate, Tensor) else None
+        stamp = torch.empty(0, device=x.device)
+        rate = 0.0 if rates is not None else seed_rate
+        return torch.ops.companion.block(x.detach(), stamp, shape, rate, rates, block_size, padded)
+    return _throw_blocks(shape, float(seed_rate), block_size, padded, x.device, generator)
+
+
+def check_block_size(block_size: int) -> int:
+    """Returns ``block_size``, or raises an error that names it."""
     if isinstance(block_size, bool) or not isinstance(block_size, int):
         raise TypeError(f"block_size must be an int, got {type(block_size).__name__}")
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
-    check_p(seed_rate, "seed_rate")
-    channels = 1 if share_channels else x.shape[1]
-    block = [min(block_size, length) for length in x.shape[2:]]
-    seeds_at = [length - size + 1 for length, size in zip(x.shape[2:], block, strict=True)]
-    dropped = 1 - _like(x, (x.shape[0], channels, *seeds_at), seed_rate, generator)
-    for axis, (length, size) in enumerate(zip(x.shape[2:], block, strict=True), start=2):
-        grown = list(dropped.shape)
-        grown[axis] = length
-        wide = dropped.new_zeros(grown)
-        for offset in range(size):  # a seed at i marks the cells i, ..., i + size - 1
-            wide.narrow(axis, offset, dropped.shape[axis]).bitwise_or_(dropped)
-        dropped = wide
-    return 1 - dropped
+    return block_size
+
+
+@functools.lru_cache(maxsize=256)
+def _windows(lengths: tuple[int, ...], block_size: int, padded: bool) -> tuple[list[int], list[int], list[int]]:
+    """The places of seeds along each axis, the lengths of the array in which they are spread, and its shifts."""
+    sizes = [min(block_size, length) for length in lengths]
+    reach = 1 if padded else -1
+    places = [length + reach * (size - 1) for length, size in zip(lengths, sizes, strict=True)]
+    grid = places if padded else list(lengths)
+    shifts, stride = [], 1
+    for length, size in zip(reversed(grid), reversed(sizes), strict=True):
+        window = 1
+        while window < size:
+            step = min(window, size - window)
+            shifts.append(step * stride)
+            window += step
+        stride *= length
+    return places, grid, shifts
+
+
+def _throw_blocks(
+    shape: Sequence[int],
+    seed_rate: float,
+    block_size: int,
+    padded: bool,
+    device: torch.device,
+    generator: torch.Generator | None,
+) -> Tensor:
+    maps, lengths = tuple(shape[:2]), tuple(shape[2:])
+    if 0 in shape:
+        return torch.ones(shape, dtype=torch.uint8, device=device)
+    places, grid, shifts = _windows(lengths, block_size, padded)
+    rate = _merged(seed_rate, block_size, lengths) if padded and block_size > min(lengths) else seed_rate
+    kept = bernoulli((*maps, *places), rate, device=device, generator=generator)
+    if not shifts:
+        return kept
+    # A cell is kept if no seed fired at it or at the size - 1 places before it, along each axis: the AND of a window.
+    # Windows grow in log2(size) steps, to 1, 2, 4, ... cells, and all maps are shifted as one array. A window may run
+    # back into the row or the map before: there, either the last size - 1 places hold no seed, or (padded) the cell is
+    # one of the first size - 1, which stand for places outside the map and are cut off.
+    ahead = sum(shifts)
+    spread = torch.ones(ahead + math.prod(maps) * math.prod(grid), dtype=torch.uint8, device=device)
+    inside = spread[ahead:].view(*maps, *grid)
+    for axis, places_along in enumerate(places, start=2):
+        inside = inside.narrow(axis, 0, places_along)
+    inside.copy_(kept)
+    for shift in shifts:
+        spread = spread[shift:].bitwise_and(spread[:-shift])
+    kept = spread.view(*maps, *grid)
+    for axis, length in enumerate(lengths, start=2):
+        kept = kept.narrow(axis, grid[axis - 2] - length, length)
+    return kept.contiguous()
+
+
+def _merged(seed_rate: float, block_size: int, lengths: Sequence[int]) -> Tensor:
+    # A block larger than the map covers all of an axis from each of several seeds: they act as one of a higher rate.
+    seeds = torch.ones((), dtype=torch.float64)
+    for length in lengths:
+        along = torch.ones(length + min(block_size, length) - 1, dtype=torch.float64)
+        if block_size > length:
+            along[length - 1] = block_size - length + 1
+        seeds = seeds.unsqueeze(-1) * along
+    return -torch.expm1(seeds * torch.log1p(torch.tensor(-seed_rate, dtype=torch.float64)))
+
+
+_library.define(
+    "block(Tensor like, Tensor stamp, SymInt[] shape, float rate, Tensor? rates, SymInt block_size, bool padded)"
+    " -> Tensor",
+    tags=(torch.Tag.nondeterministic_seeded,),
+)
+
+
+def _draw_blocks(
+    like: Tensor,
+    stamp: Tensor,
+    shape: Sequence[int],
+    rate: float,
+    rates: Tensor | None,
+    block_size: int,
+    padded: bool,
+) -> Tensor:
+    rate = check_p(rate if rates is None else float(rates), "seed_rate")
+    return _throw_blocks(tuple(shape), rate, block_size, padded, like.device, None)
+
+
+def _draw_blocks_vmap(info, in_dims, like: Tensor, stamp: Tensor, shape, rate, rates, block_size, padded):
+    if info.randomness == "error":
+        raise RuntimeError('a mask is random: call vmap with randomness="different" or randomness="same"')
+    draw = torch.ops.companion.block
+    if in_dims[4] is not None:
+        each = [draw(like, stamp, shape, rate, one, block_size, padded) for one in rates.unbind(in_dims[4])]
+        return torch.stack(each), 0
+    if info.randomness == "same":
+        return draw(like, stamp, shape, rate, rates, block_size, padded), None
+    together = (info.batch_size * shape[0], *shape[1:])
+    return draw(like, stamp, together, rate, rates, block_size, padded).view(info.batch_size, *shape), 0
+
+
+_library.impl("block", _draw_blocks, "CompositeExplicitAutograd")
+torch.library.register_fake(
+    "companion::block",
+    lambda like, stamp, shape, rate, rates, block_size, padded: like.new_empty(shape, dtype=torch.uint8),
+    lib=_library,
+)
+torch.library.register_vmap("companion::block", _draw_blocks_vmap, lib=_library)

@@ -79,31 +79,29 @@ def _in_format_of(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def _masked_bits(x: Tensor, mask: Tensor, scale: float) -> Tensor:
-    # x AND (all ones or all zeros): a product would turn infinity into NaN, and a choice (``where``) branches on each
-    # element, which costs ten times as much as these passes.
+    # The bits of a number, read as an integer, times 0 or 1: a product of the numbers themselves would turn infinity
+    # into NaN, and a choice (``where``) branches on each element, which costs ten times as much as these passes.
     if x.is_complex():
         return torch.view_as_complex(_masked_bits(torch.view_as_real(x.resolve_conj()), mask.unsqueeze(-1), scale))
     x = x.resolve_neg()
     y = torch.empty_like(x)
     bits = y.view(_BITS[x.element_size()])
-    ones = mask.neg().view(torch.int8)  # 0 stays 0, 1 becomes 255, which is -1: all bits set, in any width
     if mask.shape == x.shape:
-        bits.copy_(ones).bitwise_and_(x.view(bits.dtype))
+        bits.copy_(mask).mul_(x.view(bits.dtype))
     else:
-        torch.bitwise_and(x.view(bits.dtype), ones.to(bits.dtype), out=bits)
+        torch.mul(x.view(bits.dtype), mask.to(bits.dtype), out=bits)
     return y if scale == 1 else y.mul_(scale)
 
 
-def dropout_of_few(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor | None:
-    """Inverted dropout of a small tensor, or None where the general way must be taken.
+def drop_few(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor | None:
+    """Which elements of a small tensor fall (True), or None where the general way must be taken.
 
-    The same coins and values as the general way, with no Python in between: at this size it is all that costs.
+    The same coins as the general way, with no Python in between: at this size it is all that costs.
     """
     if x.numel() >= FEW or not x.is_cpu or not x.is_floating_point() or transformed():
         return None
     drop = torch.empty_like(x, dtype=torch.bool, memory_format=torch.contiguous_format)
-    drop.bernoulli_(constant(p), generator=generator)
-    return (x * constant(1 / (1 - p), x.dtype)).masked_fill_(drop, constant(0.0, x.dtype))
+    return drop.bernoulli_(constant(p), generator=generator)
 
 
 class _ApplyMask(torch.autograd.Function):

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from companion.layers.base import DropoutModule, apply_mask, check_input, dropout_of_few, inverse, never_drops, rescale
-from companion.masks import check_p, element_mask
+from companion.layers.base import DropoutModule, apply_mask, check_input, drop_few, inverse, never_drops, rescale
+from companion.masks import check_p, constant, element_mask
 
 __all__ = ["Dropout", "NaiveDropout", "VanillaDropout", "dropout", "naive_dropout", "vanilla_dropout"]
 
@@ -116,9 +116,9 @@ def dropout(
     Reference: Srivastava et al. (2014), sec. 10, as every current framework has it.
     """
     if training and p.__class__ is float and 0 < p < 1 and isinstance(x, Tensor):
-        few = dropout_of_few(x, p, generator)
-        if few is not None:
-            return few
+        drop = drop_few(x, p, generator)
+        if drop is not None:
+            return (x * constant(1 / (1 - p), x.dtype)).masked_fill_(drop, constant(0.0, x.dtype))
     check_input(x)
     p = check_p(p)
     if not training or never_drops(p):
