@@ -13,9 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from companion import dropout
 from companion.bench.measure import kept_for_backward
 from companion.bench.peers import find
+from companion.layers.dropblock import drop_block
+from companion.layers.dropconnect import DropConnectConv2d, drop_connect_linear
+from companion.layers.dropout import Dropout, dropout
+from companion.layers.noise import alpha_dropout, gaussian_dropout
+from companion.layers.recurrent import WeightDrop, embedding_dropout, locked_dropout
+from companion.layers.spatial import spatial_dropout
+from companion.layers.stochastic_depth import DropPath, stochastic_depth
+from companion.schedules import Ramp, linear_depth
+from companion.uncertainty import mc_predict
 
 __all__ = ["GROUPS", "Count", "Race", "Scale"]
 
@@ -157,7 +165,6 @@ def dropout_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def alpha_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import alpha_dropout
 
     shape = scale((1024, 4096), (128, 128))
     for p, goal in {0.5: 0.14, 0.1: 0.34}.items():
@@ -185,7 +192,6 @@ def alpha_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def gaussian_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import gaussian_dropout
 
     shape, p = scale((1024, 4096), (128, 128)), 0.5
     deviation = math.sqrt(p / (1 - p))
@@ -206,7 +212,6 @@ def gaussian_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def spatial_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import spatial_dropout
 
     shapes = [
         (scale((64, 256, 784), (4, 8, 16)), F.dropout1d, "F.dropout1d", torch.contiguous_format),
@@ -236,7 +241,6 @@ def _drop_blocks(x: Tensor, p: float, k: int) -> dict[str, Way | None]:
 
 
 def drop_block_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import drop_block
 
     settings = [
         (scale((64, 256, 28, 28), (4, 8, 14, 14)), 7, 0.1, 0.08, 0.12),
@@ -263,7 +267,6 @@ def drop_block_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def rate_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import drop_block
 
     def dropped(way: Way | None) -> Callable[[], float | str] | None:
         def count() -> float | str:
@@ -294,7 +297,6 @@ def rate_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def drop_connect_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import DropConnectConv2d, drop_connect_linear
 
     width, batch = scale((1024, 128), (32, 8))
     x = scale.random(batch, width)
@@ -369,8 +371,6 @@ def _blocks(scale: Scale, kind: str, depth: int) -> tuple[nn.ModuleList, Tensor,
 
 
 def stochastic_depth_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import stochastic_depth
-    from companion.schedules import linear_depth
 
     depth = scale(50, 8)
     rates = linear_depth(depth, 0.5)
@@ -448,7 +448,6 @@ def stochastic_depth_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def locked_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import locked_dropout
 
     def awd(x: Tensor, p: float) -> Tensor:
         # AWD-LSTM's way (Merity et al. 2018, sec. 4.2): a float mask for the sequence, expanded over its steps.
@@ -466,7 +465,6 @@ def locked_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def embedding_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import embedding_dropout
 
     def awd(ids: Tensor, weight: Tensor, p: float) -> Tensor:
         # AWD-LSTM's way (Merity et al. 2018, sec. 4.3): the whole table is masked, whatever the batch looks up.
@@ -491,12 +489,11 @@ def embedding_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def weight_drop_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import WeightDrop
 
     width, steps, batch = scale((400, 35, 40), (8, 5, 4))
     x, p = scale.random(steps, batch, width), 0.5
     plain = nn.LSTM(width, width).to(scale.device)
-    ours = WeightDrop(nn.LSTM(width, width).to(scale.device), ["weight_hh_l0"], p)
+    ours = WeightDrop(nn.LSTM(width, width).to(scale.device), p)
     zeros = scale.random(1, batch, width) * 0
 
     def awd() -> Tensor:
@@ -515,7 +512,6 @@ def weight_drop_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def mc_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion.uncertainty import mc_predict
 
     samples = 20
     channels, side, batch = scale((32, 32, 32), (2, 8, 2))
@@ -582,7 +578,6 @@ def mc_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def bytes_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import alpha_dropout, drop_block, gaussian_dropout, locked_dropout, spatial_dropout
 
     flat, maps = scale((1024, 4096), (128, 128)), scale((16, 64, 28, 28), (8, 16, 14, 14))
     vision = find("torchvision.ops.drop_block", "drop_block2d")
@@ -616,8 +611,6 @@ def bytes_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def schedule_cases(scale: Scale) -> Iterator[Race | Count]:
-    from companion import Dropout, DropPath
-    from companion.schedules import Ramp
 
     rates, shape = 20, scale((64, 256), (4, 8))
 
