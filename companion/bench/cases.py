@@ -372,7 +372,7 @@ def _blocks(scale: Scale, kind: str, depth: int) -> tuple[nn.ModuleList, Tensor,
 
 def stochastic_depth_cases(scale: Scale) -> Iterator[Race | Count]:
 
-    depth = scale(50, 8)
+    depth = scale(50, 4)
     rates = linear_depth(depth, 0.5)
     gates = torch.Generator()
 
@@ -611,51 +611,51 @@ def bytes_cases(scale: Scale) -> Iterator[Race | Count]:
 
 
 def schedule_cases(scale: Scale) -> Iterator[Race | Count]:
+    rates, shape = scale(20, 3), scale((64, 256), (4, 8))
 
-    rates, shape = 20, scale((64, 256), (4, 8))
+    def counted(module: nn.Module, move: Callable[[int], None]) -> tuple[int, int]:
+        """Compilations, and calls that ran without a compiled graph, while ``move`` sets one rate after the other."""
+        compiled = runs = eager = 0
 
-    def compilations(module: nn.Module, move: Callable[[int], None], eager_calls: bool = False) -> Callable[[], int]:
-        def count() -> int:
-            compiled = runs = 0
+        def backend(graph, inputs):
+            nonlocal compiled
+            compiled += 1
 
-            def backend(graph, inputs):
-                nonlocal compiled
-                compiled += 1
+            def run(*args):
+                nonlocal runs
+                runs += 1
+                return graph.forward(*args)
 
-                def run(*args):
-                    nonlocal runs
-                    runs += 1
-                    return graph.forward(*args)
+            return run
 
-                return run
+        torch._dynamo.reset()
+        x, called = scale.random(*shape), torch.compile(module.train(), backend=backend)
+        for call in range(rates):
+            move(call)
+            before = runs
+            called(x)
+            eager += runs == before
+        torch._dynamo.reset()
+        return compiled, eager
 
-            torch._dynamo.reset()
-            x, called = scale.random(*shape), torch.compile(module.train(), backend=backend)
-            for call in range(rates):
-                move(call)
-                called(x)
-            torch._dynamo.reset()
-            return rates - runs if eager_calls else compiled
+    def ours(layer: type[nn.Module]) -> tuple[int, int]:
+        ramp = Ramp(0.01, 0.2, rates)
+        return counted(layer(ramp), lambda call: ramp.advance())
 
-        return count
+    def theirs(module: nn.Module | None, name: str) -> tuple[int | None, int | None]:
+        return counted(module, lambda call: setattr(module, name, 0.01 * (call + 1))) if module else (None, None)
 
-    def set_p(module: nn.Module, name: str) -> Callable[[int], None]:
-        return lambda call: setattr(module, name, 0.01 * (call + 1))
-
-    ours = {"Dropout": Dropout, "DropPath": DropPath}
-    plain, path = nn.Dropout(0.01), find("timm.layers.drop", "DropPath")
-    path = path and path(0.01)
-    peers = {
-        "Dropout": ("nn.Dropout", plain, "p"),
-        "DropPath": ("timm", path, "drop_prob"),
-    }
-    for layer, (peer, module, name) in peers.items():
-        for what, eager in [("compilations", False), ("calls without a compiled graph", True)]:
-            ramp = Ramp(0.01, 0.2, rates)
-            mine = compilations(ours[layer](ramp), lambda call, ramp=ramp: ramp.advance(), eager)
-            theirs = module and compilations(module, set_p(module, name), eager)
-            wanted = 0 if eager else 1
-            yield Count(f"{layer}, {rates} rates, {what}", mine, {peer: theirs}, low=wanted, high=wanted)
+    path = find("timm.layers.drop", "DropPath")
+    for layer, peer, module, name in [
+        (Dropout, "nn.Dropout", nn.Dropout(0.01), "p"),
+        (DropPath, "timm", path and path(0.01), "drop_prob"),
+    ]:
+        whats = ["compilations", "calls without a compiled graph"]
+        for what, wanted, mine, other in zip(whats, (1, 0), ours(layer), theirs(module, name), strict=True):
+            others = {peer: other if other is None else lambda other=other: other}
+            yield Count(
+                f"{layer.__name__}, {rates} rates, {what}", lambda mine=mine: mine, others, low=wanted, high=wanted
+            )
 
 
 def compiled_cases(scale: Scale) -> Iterator[Race | Count]:
@@ -664,7 +664,7 @@ def compiled_cases(scale: Scale) -> Iterator[Race | Count]:
         x = scale.random(*shape)
         torch._dynamo.reset()
         # Tiny runs test the frame of the benchmark: they do without the C++ compiler.
-        backend = scale("inductor", "aot_eager")
+        backend = scale("inductor", "eager")
         ours = torch.compile(lambda x, p=p: dropout(x, p), backend=backend, fullgraph=True)
         peer = torch.compile(lambda x, p=p: F.dropout(x, p), backend=backend, fullgraph=True)
         ways = {"ours": _called(ours, x), "F.dropout, compiled": _called(peer, x)}

@@ -118,6 +118,6 @@ def kept_for_backward(way: Callable[[], Tensor]) -> int:
 
 def nanoseconds_of_bernoulli(p: float, clock: Clock, *, rounds: int, least: float) -> float:
     """Cost of one element of torch's own ``bernoulli_(1 - p)`` in nanoseconds."""
-    x = torch.empty(1 << 20, device=clock.device)
+    x = torch.empty(1 << 18, device=clock.device)
     samples = interleaved({"bernoulli_": lambda: x.bernoulli_(1 - p)}, clock=clock, rounds=rounds, least=least)
     return statistics.median(samples["bernoulli_"]) / x.numel() * 1e9

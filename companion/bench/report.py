@@ -91,10 +91,13 @@ def _number(value: float) -> str:
 def rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The rows of the tables as texts: group, case, peer, value, goal, met (True, False or None: not judged), why."""
     for race in record["races"]:
+        case = race["case"]
+        if record["made"]["device"] == "cuda" and race["moved_bytes"]:
+            case += f" ({race['gigabytes_per_second']:.0f} GB/s)"
         for other in race["others"]:
             yield {
                 "group": race["group"],
-                "case": race["case"],
+                "case": case,
                 "peer": other["peer"],
                 "value": "not installed"
                 if other["ratio"] is None
