@@ -241,10 +241,18 @@ torch.library.register_vmap("companion::mask", _draw_vmap, lib=_library)
 torch.library.register_vmap("companion::normal", _normal_vmap, lib=_library)
 
 
+def _stamp(x: Tensor) -> Tensor:
+    # vmap passes over the rule of an operator none of whose inputs has its axis: all examples would share one mask.
+    # No random numbers, but asked of torch, have that axis where examples are to differ.
+    if torch._C._are_functorch_transforms_active():
+        return torch.rand(0, device=x.device)
+    return torch.empty(0, device=x.device)
+
+
 def _like(x: Tensor, shape: Sequence[int], p: float | Tensor, generator: torch.Generator | None) -> Tensor:
     if generator is None and transformed():
         rates = p.detach() if isinstance(p, Tensor) else None
-        stamp = torch.empty(0, device=x.device)
+        stamp = _stamp(x)
         return torch.ops.companion.mask(x.detach(), stamp, shape, 0.0 if rates is not None else check_p(p), rates)
     return bernoulli(shape, p, device=x.device, generator=generator)
 
@@ -268,7 +276,7 @@ def normal_like(x: Tensor, *, generator: torch.Generator | None = None) -> Tenso
         generator: source of randomness; default: torch's global one.
     """
     if generator is None and transformed():
-        return torch.ops.companion.normal(x.detach(), torch.empty(0, device=x.device), x.shape)
+        return torch.ops.companion.normal(x.detach(), _stamp(x), x.shape)
     return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
 
 
@@ -380,7 +388,7 @@ def block_mask(
     shape = (x.shape[0], 1 if share_channels else x.shape[1], *x.shape[2:])
     if generator is None and transformed():
         rates = seed_rate.detach() if isinstance(seed_rate, Tensor) else None
-        stamp = torch.empty(0, device=x.device)
+        stamp = _stamp(x)
         rate = 0.0 if rates is not None else seed_rate
         return torch.ops.companion.block(x.detach(), stamp, shape, rate, rates, block_size, padded)
     return _throw_blocks(shape, float(seed_rate), block_size, padded, x.device, generator)
@@ -393,6 +401,22 @@ def check_block_size(block_size: int) -> int:
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
     return block_size
+
+
+# Up to this many pairs of a seed and a cell, one matrix product costs less than the passes over the map.
+FEW_PAIRS = 1 << 18
+
+
+@functools.lru_cache(maxsize=32)
+def _cover(lengths: tuple[int, ...], block_size: int, padded: bool) -> tuple[Tensor, Tensor]:
+    """Which seed (row) covers which cell (column), and how many cover each: a cell is kept if all of them are."""
+    cover = torch.ones(1, 1)
+    for length in lengths:
+        size = min(block_size, length)
+        first = torch.arange(1 - size, length) if padded else torch.arange(length - size + 1)
+        behind = torch.arange(length) - first.unsqueeze(1)
+        cover = torch.kron(cover, ((behind >= 0) & (behind < size)).float())
+    return cover, cover.sum(0)
 
 
 @functools.lru_cache(maxsize=256)
@@ -429,6 +453,9 @@ def _throw_blocks(
     kept = bernoulli((*maps, *places), rate, device=device, generator=generator)
     if not shifts:
         return kept
+    if device.type == "cpu" and kept.numel() * math.prod(lengths) <= FEW_PAIRS:
+        cover, seeds = _cover(lengths, block_size, padded)
+        return (kept.view(-1, cover.shape[0]).to(cover.dtype) @ cover == seeds).view(torch.uint8).view(shape)
     # A cell is kept if no seed fired at it or at the size - 1 places before it, along each axis: the AND of a window.
     # Windows grow in log2(size) steps, to 1, 2, 4, ... cells, and all maps are shifted as one array. A window may run
     # back into the row or the map before: there, either the last size - 1 places hold no seed, or (padded) the cell is
