@@ -8,6 +8,9 @@ from companion.schedules import Ramp
 
 __all__ = ["DropoutModule", "apply_mask", "check_input", "inverse", "never_drops", "rescale"]
 
+# From this many elements on, a pass over them is a pass over main memory.
+LARGE = 1 << 22
+
 # Integers of the width of each floating-point number: through them a mask is applied as bits.
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -71,7 +74,9 @@ def apply_mask(x: Tensor, mask: Tensor, scale: float | Tensor = 1.0) -> Tensor:
 
 
 def _in_format_of(x: Tensor, mask: Tensor) -> Tensor:
-    # ``where`` takes its output's memory format from the condition.
+    # ``where`` takes its output's memory format from the condition. (An example under vmap cannot be asked for its own.)
+    if torch._C._are_functorch_transforms_active():
+        return mask
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     if x.shape == mask.shape and x.ndim in formats and x.is_contiguous(memory_format=formats[x.ndim]):
         return mask.contiguous(memory_format=formats[x.ndim])
@@ -84,6 +89,12 @@ def _masked_bits(x: Tensor, mask: Tensor, scale: float) -> Tensor:
     if x.is_complex():
         return torch.view_as_complex(_masked_bits(torch.view_as_real(x.resolve_conj()), mask.unsqueeze(-1), scale))
     x = x.resolve_neg()
+    if x.numel() >= LARGE and _owns_rows(mask, x):
+        dropped = (mask.reshape(-1) == 0).nonzero().view(-1)
+        if 4 * dropped.numel() < mask.numel():  # little to erase: less memory is passed over than in a second product
+            y = x * scale
+            y.view(mask.numel(), -1).index_fill_(0, dropped, 0)
+            return y
     y = torch.empty_like(x)
     bits = y.view(_BITS[x.element_size()])
     if mask.shape == x.shape:
@@ -91,6 +102,14 @@ def _masked_bits(x: Tensor, mask: Tensor, scale: float) -> Tensor:
     else:
         torch.mul(x.view(bits.dtype), mask.to(bits.dtype), out=bits)
     return y if scale == 1 else y.mul_(scale)
+
+
+def _owns_rows(mask: Tensor, x: Tensor) -> bool:
+    """Whether the cells that share a coin lie side by side in memory, as those of a channel or of a sample do."""
+    own = mask.ndim
+    while own and mask.shape[own - 1] == 1:
+        own -= 1
+    return mask.ndim == x.ndim > own and mask.shape[:own] == x.shape[:own] and x.is_contiguous()
 
 
 def drop_few(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor | None:
