@@ -20,7 +20,7 @@ CHAPTERS := $(sort $(wildcard book/[0-9][0-9]-*.ipynb))
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	--nbval-cell-timeout 120 -n 2 --dist loadscope
 
-.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus lint format notebooks exercises records clean distclean
+.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus lint format notebooks exercises records bench clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -73,6 +73,11 @@ exercises: .venv/.installed ## make the student notebooks from their sources
 
 records: .venv/.installed ## train every experiment anew and store its record
 	$(BIN)/python -m companion.experiments
+
+# PEERS is a folder with their unpacked sources, where they are not installed.
+bench: .venv/.installed ## time every layer beside its peers on this machine and store the record (PEERS=folder)
+	$(BIN)/python -m companion.bench --json companion/bench/records/cpu.json $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python -m book._scripts.benchmarks
 
 clean: ## remove what was built
 	rm -rf _build build dist .pytest_cache .hypothesis .ruff_cache

@@ -15,7 +15,7 @@ from companion.bench import __main__ as bench
 from companion.bench import peers
 from companion.bench.cases import GROUPS, Count, Race
 from companion.bench.measure import Clock, Spread, interleaved, kept_for_backward, ratio
-from companion.bench.report import missed, rows
+from companion.bench.report import missed, printed, rows
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = sorted((ROOT / "companion" / "bench" / "records").glob("*.json"))
@@ -100,11 +100,21 @@ def judged(seconds, goals, *, drawing=(), fast_bernoulli=False, judge=True):
     return {other["peer"]: other for other in bench.run_race(race, **settings)["others"]}
 
 
-@pytest.mark.parametrize(("seconds", "met"), [(0.25, True), (0.30, True), (0.31, False)])
+@pytest.mark.parametrize(("seconds", "met"), [(0.25, True), (0.30, True), (0.3004, True), (0.301, False)])
 def test_a_goal_is_the_largest_ratio_that_is_good_enough(seconds, met):
     theirs = judged(seconds, {"theirs": 0.30})["theirs"]
     assert theirs["ratio"] == pytest.approx(seconds) and theirs["fastest"] == pytest.approx(seconds)
     assert theirs["met"] is met
+
+
+def test_ratios_are_printed_as_far_as_they_are_judged():
+    assert [printed(value) for value in (0.06944, 0.3004, 0.9996, 1.054, 14.279)] == [
+        "0.0694",
+        "0.3",
+        "1.00",
+        "1.05",
+        "14.28",
+    ]
 
 
 def test_what_is_not_judged():
@@ -204,7 +214,7 @@ def check(record):
             if other["ratio"] is not None:
                 assert 0 < other["low"] <= other["ratio"] <= other["high"] < math.inf
                 assert other["fastest"] > 0 and other["seconds"] > 0
-            assert other["met"] is None or (other["met"] == (other["ratio"] <= other["goal"]))
+            assert other["met"] is None or (other["met"] == (float(printed(other["ratio"])) <= other["goal"]))
     for count in record["counts"]:
         assert set(count) == {"group", "case", "ours", "others", "low", "high", "met", "why"}
         assert count["group"] in GROUPS and isinstance(count["ours"], NUMBER)
@@ -282,4 +292,4 @@ def test_a_changed_ratio_and_a_missed_goal_are_seen():
     changed = tool.page([record, *tool.records()[1:]])
     assert changed != page
     assert changed.count("<strong>no</strong>") == page.count("<strong>no</strong>") + 1
-    assert any("0.12 " in line for line in missed(record))
+    assert any("0.123 " in line for line in missed(record))

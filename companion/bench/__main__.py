@@ -16,7 +16,7 @@ import torch
 from companion.bench.cases import GROUPS, Count, Race, Scale
 from companion.bench.measure import Clock, interleaved, nanoseconds_of_bernoulli, ratio
 from companion.bench.peers import use
-from companion.bench.report import FAST_BERNOULLI, print_tables, surroundings
+from companion.bench.report import FAST_BERNOULLI, print_tables, printed, surroundings
 from companion.files import write_whole
 
 
@@ -40,7 +40,7 @@ def run_race(
             if goal is not None and name in race.drawing and fast_bernoulli:
                 why = "does not apply: bernoulli_ is fast here"
             elif goal is not None and judge:
-                other["met"] = spread.median <= goal
+                other["met"] = float(printed(spread.median)) <= goal
         others.append(other | {"why": why})
     seconds = statistics.median(samples["ours"])
     return {

@@ -83,7 +83,6 @@ def interleaved(ways: Mapping[str, Way], *, clock: Clock, rounds: int, least: fl
             repetitions[name] = max(2 * repetitions[name], min(10 * repetitions[name], round(least / (seconds + 1e-9))))
     samples: dict[str, list[float]] = {name: [] for name in ways}
     collecting = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         for round_ in range(rounds):

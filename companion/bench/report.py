@@ -14,7 +14,7 @@ from companion import __version__
 from companion.bench.measure import Clock
 from companion.bench.peers import versions
 
-__all__ = ["FAST_BERNOULLI", "missed", "print_tables", "rows", "surroundings"]
+__all__ = ["FAST_BERNOULLI", "missed", "print_tables", "printed", "rows", "surroundings"]
 
 # Nanoseconds an element below which torch's bernoulli_ is one of a vendor's library: there F.dropout is no longer slow.
 FAST_BERNOULLI = 2.0
@@ -77,15 +77,15 @@ def surroundings(clock: Clock) -> dict[str, Any]:
 def missed(record: dict[str, Any]) -> list[str]:
     """The goals that were judged and not met, in words."""
     return [
-        f"{row['case']}: {row['value']} beside {row['peer']}, goal {row['goal']}"
+        f"{row['group']}: {row['case']}: {row['value']} beside {row['peer']}, goal {row['goal']}"
         for row in rows(record)
         if row["met"] is False
     ]
 
 
-def _number(value: float) -> str:
-    """Two significant digits below 1, two places above."""
-    return f"{value:.2f}" if value >= 0.095 else f"{value:.2g}" if value >= 0.00095 else f"{value:.1g}"
+def printed(value: float) -> str:
+    """A ratio with three significant digits, above 1 with two places: what is printed is what is judged."""
+    return f"{value:.2f}" if value >= 0.9995 else f"{value:.3g}"
 
 
 def rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -101,9 +101,9 @@ def rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "peer": other["peer"],
                 "value": "not installed"
                 if other["ratio"] is None
-                else f"{_number(other['ratio'])} [{_number(other['low'])}, {_number(other['high'])}]",
-                "fastest": "" if other["fastest"] is None else _number(other["fastest"]),
-                "goal": "" if other["goal"] is None else f"≤ {_number(other['goal'])}",
+                else f"{printed(other['ratio'])} [{printed(other['low'])}, {printed(other['high'])}]",
+                "fastest": "" if other["fastest"] is None else printed(other["fastest"]),
+                "goal": "" if other["goal"] is None else f"≤ {printed(other['goal'])}",
                 "met": other["met"],
                 "why": other["why"],
             }
