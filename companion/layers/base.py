@@ -74,7 +74,7 @@ def apply_mask(x: Tensor, mask: Tensor, scale: float | Tensor = 1.0) -> Tensor:
 
 
 def _in_format_of(x: Tensor, mask: Tensor) -> Tensor:
-    # ``where`` takes its output's memory format from the condition. (An example under vmap cannot be asked for its own.)
+    # ``where`` takes its output's memory format from the condition. An example under vmap cannot be asked for its own.
     if torch._C._are_functorch_transforms_active():
         return mask
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
