@@ -10,7 +10,7 @@ import re
 from sphinx.application import Sphinx
 
 _LITERAL = re.compile(r"(``.*?``)")
-_STAR = re.compile(r"(?<![\w`*:\\])\*(?=(?:[a-z_][\w.]*)?[\])])")
+_STAR = re.compile(r"(?<![\w`*:\\])\*(?=(?:[a-z_][\w.]*)?[\]),])")
 _HIDDEN_COLON = "\ue000"
 _BEFORE_NAPOLEON, _AFTER_NAPOLEON = 400, 600
 
