@@ -110,7 +110,7 @@ def rare_hits(n: int, q: float, *, generator: torch.Generator | None = None) -> 
     while True:  # one round, but for one time in 10^9
         expected = q * (n - start)
         gaps = torch.empty(int(expected + 6 * math.sqrt(expected)) + 9, dtype=torch.int64)
-        at = gaps.geometric_(q, generator=generator).clamp_(1, n).cumsum_(0).add_(start - 1)
+        at = gaps.geometric_(q, generator=generator).clamp_(1, n + 1).cumsum_(0).add_(start - 1)
         inside = int(torch.searchsorted(at, n))
         if inside < len(at):
             at = at[:inside]
@@ -287,7 +287,9 @@ def coin(p: float | Tensor, *, generator: torch.Generator | None = None) -> bool
         p: probability of dropping; a number, or a tensor without dimensions.
         generator: source of randomness on the CPU; default: torch's global one.
     """
-    return bool(_like(torch.empty(0), (), p, generator))
+    if p.__class__ is float and 0 < p < 1 and not transformed():  # the same coin with nothing around it
+        return not torch.bernoulli(constant(p), generator=generator).item()
+    return bool(_like(torch.empty(0, device="cpu"), (), p, generator))
 
 
 def channel_mask(x: Tensor, p: float, *, generator: torch.Generator | None = None) -> Tensor:
@@ -453,7 +455,8 @@ def _throw_blocks(
     kept = bernoulli((*maps, *places), rate, device=device, generator=generator)
     if not shifts:
         return kept
-    if device.type == "cpu" and kept.numel() * math.prod(lengths) <= FEW_PAIRS:
+    # (What is made inside a transform belongs to it and must not stay in a cache.)
+    if device.type == "cpu" and kept.numel() * math.prod(lengths) <= FEW_PAIRS and not transformed():
         cover, seeds = _cover(lengths, block_size, padded)
         return (kept.view(-1, cover.shape[0]).to(cover.dtype) @ cover == seeds).view(torch.uint8).view(shape)
     # A cell is kept if no seed fired at it or at the size - 1 places before it, along each axis: the AND of a window.

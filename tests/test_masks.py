@@ -109,6 +109,13 @@ def test_rare_hits_may_find_nothing_or_everything():
     assert len(rare_hits(0, 0.5)) == len(rare_hits(1000, 0.0)) == len(rare_hits(10**6, 1e-300)) == 0
 
 
+def test_a_gap_beyond_the_end_is_no_hit():
+    """One hit in two draws: cut to n, the gap of a draw without a hit would make one at the last place."""
+    n, draws, each = 10_000, 2000, generator(5)
+    last = sum(bool((rare_hits(n, 0.5 / n, generator=each) == n - 1).any()) for _ in range(draws))
+    assert last <= 3  # expected: 0.1; more than three: one time in 10^5
+
+
 @pytest.mark.parametrize("n", [FEW - 1, FEW, FEW + 5])
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.97])
 def test_realised_rate_on_both_sides_of_few(n, p):
