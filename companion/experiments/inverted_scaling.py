@@ -18,6 +18,7 @@ from companion.data import Examples, digits
 from companion.experiments.protocol import Record, make_record
 from companion.models import StackedMLP
 from companion.training import accuracy, adam, evaluate, nll, train
+from companion.uncertainty import expected_calibration_error
 
 __all__ = [
     "EXPERIMENTS",
@@ -67,7 +68,7 @@ def pooled(values: Sequence[float], p: float) -> tuple[float, float]:
 
 
 def calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> Tensor:
-    """Expected calibration error of each model: how far confidence is from accuracy, averaged over confidence bins.
+    """Expected calibration error of each model; see :func:`companion.uncertainty.expected_calibration_error`.
 
     Args:
         logits: Tensor[models, n, classes].
@@ -76,15 +77,9 @@ def calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> Tensor:
 
     Returns:
         Tensor[models], between 0 and 1.
-
-    Reference: Guo et al. (2017), sec. 2.
     """
     y = y.repeat(logits.shape[0] // y.shape[0], 1)
-    confidence, guess = logits.double().softmax(-1).max(-1)
-    gap = (guess == y).double() - confidence
-    bin_of = (confidence * bins).long().clamp(max=bins - 1)
-    sums = torch.zeros(logits.shape[0], bins, dtype=torch.float64, device=logits.device).scatter_add_(1, bin_of, gap)
-    return sums.abs().sum(1) / logits.shape[1]
+    return expected_calibration_error(logits.double().softmax(-1), y, bins)
 
 
 def _mean_activations(model: StackedMLP, x: Tensor, draws: int) -> Tensor:
