@@ -107,9 +107,10 @@ def stochastic_depth(
     blocks the expected share of the work is ``expected_depth(rates) / L``; per sample less is saved, because rows are
     gathered and scattered.
 
-    ``torch.compile``: the decision is the host's, so in training it breaks the graph. With ``fullgraph=False`` the
-    branches are compiled one by one, and ``StochasticDepth(torch.compile(branch), p)`` is the same said openly; one
-    graph of the whole net needs :func:`drop_path`. At evaluation nothing breaks.
+    ``torch.compile``: the decision is the host's, so in training it breaks the graph, and ``fullgraph=True`` raises.
+    Compile the branches: ``StochasticDepth(torch.compile(branch), p)``. Compiling a whole net with ``fullgraph=False``
+    does that for branches of a class of their own, but not for a bare ``nn.Sequential``; one graph of everything needs
+    :func:`drop_path`. At evaluation nothing breaks.
 
     Reference: Huang et al. (2016), sec. 3 (by batch); skipping by sample as in DINOv2, Oquab et al. (2023), but with a
     coin for each sample in place of a fixed number of survivors.
