@@ -46,7 +46,9 @@ python -m companion.bench --peers peers
 **How to read the tables.** A ratio of 0.25 says that ours takes a quarter of the peer's time: the median over rounds,
 with the quartiles in brackets. In a round every way runs once, for at least a fiftieth of a second, and the order is
 reversed from round to round; a ratio is taken within a round, so that a machine which is slow for a while is slow for
-both. The clock is the CPU time of one thread (on a GPU the device's own). Where a peer's time is mostly torch's
+both. The clock is the CPU time of one thread (on a GPU the device's own). On Linux the process is told to keep the memory
+that tensors give back: fetching it anew from the kernel for every output costs more than most layers do, for ours and
+theirs alike, and would hide the differences in noise. Where a peer's time is mostly torch's
 `bernoulli_`, the goal is for processors on which that is slow. Rows in italics are not peers but bounds: what any layer
 has to do at least, or the same work without dropout.
 """
@@ -71,9 +73,10 @@ def _where(made: dict) -> str:
     machine = made["gpu"] or f"{made['cpu']}{flags}, kernels for {made['capability']}"
     commit = made["commit"][:10] + ("+" if made["commit"].endswith("+") else "")
     load = "" if made["load"] is None else f" Load of the machine when it began: {made['load']:.1f}."
+    memory = " Memory that tensors gave back was kept by the process." if made["memory_kept"] else ""
     return (
         f"{machine}; {made['system']}, {made['threads']} thread, Python {made['python']}; {versions}. "
-        f"{made['date']}, commit {commit}, {made['rounds']} rounds, {made['seconds'] / 60:.0f} minutes.{load} "
+        f"{made['date']}, commit {commit}, {made['rounds']} rounds, {made['seconds'] / 60:.0f} minutes.{load}{memory} "
         f"One element of torch's `bernoulli_` costs {cost}: {rests}.\n\n"
         f"`{made['command']}`\n"
     )

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from companion.bench.cases import GROUPS, Count, Race, Scale
-from companion.bench.measure import Clock, interleaved, nanoseconds_of_bernoulli, ratio
+from companion.bench.measure import Clock, interleaved, keep_memory, nanoseconds_of_bernoulli, ratio
 from companion.bench.peers import use
 from companion.bench.report import FAST_BERNOULLI, print_tables, printed, surroundings
 from companion.files import write_whole
@@ -145,6 +145,8 @@ def main(arguments: list[str] | None = None) -> None:
             use(options.peers)
         except FileNotFoundError as error:
             parser.error(str(error))
+    # A tiny run may share its process with others, whose memory it leaves alone.
+    kept = options.device == "cpu" and not options.quick and keep_memory()
     record = run(
         options.only or list(GROUPS),
         device=options.device,
@@ -152,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
         rounds=options.rounds or (2 if options.quick else 15),
         say=lambda line: print(line, file=sys.stderr),
     )
-    record["made"]["command"] = _command(options)
+    record["made"] |= {"command": _command(options), "memory_kept": kept}
     print_tables(record, {name: title for name, (title, _) in GROUPS.items()})
     if options.json:
         write_whole(options.json, json.dumps(record, indent=1, ensure_ascii=False) + "\n")

@@ -6,6 +6,7 @@ median over rounds of the ratio *within* a round. On the CPU the clock counts on
 on a GPU it is the device's own, between two events of its stream.
 """
 
+import ctypes
 import gc
 import statistics
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Clock", "Spread", "interleaved", "kept_for_backward", "nanoseconds_of_bernoulli", "ratio"]
+__all__ = ["Clock", "Spread", "interleaved", "keep_memory", "kept_for_backward", "nanoseconds_of_bernoulli", "ratio"]
 
 Way = Callable[[], object]
 
@@ -61,6 +62,20 @@ class Clock:
         end.record()
         end.synchronize()
         return start.elapsed_time(end) * 1e-3
+
+
+def keep_memory() -> bool:
+    """Lets this process keep the memory that tensors give back; returns whether the C library can be told so.
+
+    Else the library returns large blocks to the kernel and gets them anew, page by page, for each output: that costs
+    ten times what the layers do, and whether it happens is luck of the heap.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    never_trim, no_mmap = mallopt(-1, -1), mallopt(-4, 0)  # M_TRIM_THRESHOLD, M_MMAP_MAX of glibc
+    return bool(never_trim and no_mmap)
 
 
 def interleaved(ways: Mapping[str, Way], *, clock: Clock, rounds: int, least: float) -> dict[str, list[float]]:
