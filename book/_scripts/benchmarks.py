@@ -46,11 +46,11 @@ python -m companion.bench --peers peers
 **How to read the tables.** A ratio of 0.25 says that ours takes a quarter of the peer's time: the median over rounds,
 with the quartiles in brackets. In a round every way runs once, for at least a fiftieth of a second, and the order is
 reversed from round to round; a ratio is taken within a round, so that a machine which is slow for a while is slow for
-both. The clock is the CPU time of one thread (on a GPU the device's own). On Linux the process is told to keep the memory
-that tensors give back: fetching it anew from the kernel for every output costs more than most layers do, for ours and
-theirs alike, and would hide the differences in noise. Where a peer's time is mostly torch's
-`bernoulli_`, the goal is for processors on which that is slow. Rows in italics are not peers but bounds: what any layer
-has to do at least, or the same work without dropout.
+both. The clock is the CPU time of one thread (on a GPU the device's own). On Linux the process is told to keep the
+memory that tensors give back: fetching it anew from the kernel for every output costs more than most layers do, for
+ours and theirs alike, and would hide the differences in noise. Where a peer's time is mostly torch's `bernoulli_`, the
+goal is for processors on which that is slow. Rows in italics are not peers but bounds: what any layer has to do at
+least, or the same work without dropout.
 """
 
 BOUNDS = ("x * c", "copy", "a random byte", "F.linear(x, W)", "F.conv2d(x, W)", "F.embedding", "nn.LSTM", "only the")

@@ -78,6 +78,7 @@ def run(
     torch.set_num_threads(1)
     clock, scale = Clock(device), Scale(torch.device(device), quick)
     least = 0.0002 if quick else 0.02
+    made = surroundings(clock)  # before anything can change
     start, load = time.monotonic(), os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     cost = {str(p): nanoseconds_of_bernoulli(p, clock, rounds=2 if quick else 7, least=least) for p in (0.1, 0.5)}
     fast = statistics.mean(cost.values()) < FAST_BERNOULLI
@@ -92,7 +93,7 @@ def run(
                 races.append({"group": name, **result})
             else:
                 counts.append({"group": name, **run_count(case, judge=not quick)})
-    made = surroundings(clock) | {
+    made |= {
         "quick": quick,
         "rounds": rounds,
         "bernoulli_ns": cost,
