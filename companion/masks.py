@@ -148,7 +148,7 @@ def bernoulli(
         TypeError, ValueError: if ``p`` is not a probability; see :func:`check_p`.
 
     Cost: on the CPU one random byte a coin, and one 53-bit uniform number for one coin in 128 at most; fewer than
-    :data:`FEW` coins take 53 bits each. On a GPU one fused kernel, exact to 24 bits.
+    ``FEW`` coins take 53 bits each. On a GPU one fused kernel, exact to 24 bits.
     """
     if device is None:
         device = generator.device if generator is not None else "cpu"

@@ -502,6 +502,7 @@ def test_a_compiled_model_is_looked_into():
     torch.testing.assert_close(model[1].running_mean, x.mean(0))
 
 
+@pytest.mark.filterwarnings("ignore:model has no dropout")
 def test_dropout_out_of_reach_is_said_and_can_be_named():
     class Block(nn.Module):
         def forward(self, x):

@@ -53,6 +53,20 @@ goal is for processors on which that is slow. Rows in italics are not peers but 
 least, or the same work without dropout.
 """
 
+TAIL = """\
+## How it is measured
+
+A case of your own is a few lines in `companion/bench/cases.py`.
+
+```{eval-rst}
+.. automodule:: companion.bench.measure
+
+.. automodule:: companion.bench.peers
+
+.. automodule:: companion.bench.cases
+```
+"""
+
 BOUNDS = ("x * c", "copy", "a random byte", "F.linear(x, W)", "F.conv2d(x, W)", "F.embedding", "nn.LSTM", "only the")
 
 
@@ -122,7 +136,7 @@ def page(found: list[dict]) -> str:
         for group, (title, _) in GROUPS.items():
             if of_group := [row for row in every if row["group"] == group]:
                 parts.append(f"### {title}\n\n{_table(title, of_group, group in counted)}")
-    return "\n".join(parts)
+    return "\n".join([*parts, TAIL])
 
 
 def main() -> None:

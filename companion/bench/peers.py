@@ -31,7 +31,7 @@ LAYERS = {
 
 
 def use(folder: Path) -> None:
-    """Lets the modules of :data:`LAYERS` be imported from ``folder``, without the packages that they belong to."""
+    """Lets the modules of ``LAYERS`` be imported from ``folder``, without the packages that they belong to."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"peers must be a folder with unpacked packages, got {folder}")

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from companion.layers.base import DropoutModule, apply_mask, check_input, drop_few, inverse, never_drops, rescale
-from companion.masks import check_p, element_mask, normal_like
+from companion.masks import check_p, constant, element_mask, normal_like
 
 __all__ = ["AlphaDropout", "GaussianDropout", "alpha_dropout", "gaussian_dropout"]
 
@@ -108,19 +108,19 @@ def alpha_dropout(
     p = check_p(p)
     if not training or never_drops(p):
         return x
-    # y = m (a x + a A) - a A (1 - p): a mask is applied to what it drops to zero.
     a = _slope(p)
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    # As m (a x + a A) - a A (1 - p), so that a mask is applied to what it drops to zero.
     if isinstance(p, Tensor):
         a, dropped = (value.to(wide) for value in (a, a * (p.detach().double() - 1) * A))
         return (apply_mask(wide * a + a * A, element_mask(x, p, generator=generator)) + dropped).to(x.dtype)
+    dropped = -a * A * (1 - p)
+    drop = drop_few(x, p, generator) if p < 1 else None
+    if drop is not None:  # a small tensor takes the values as they are
+        y = torch.add(constant(a * p * A, wide.dtype), wide, alpha=a).masked_fill_(drop, constant(dropped, wide.dtype))
+        return y.to(x.dtype)
     lifted = torch.add(wide.new_full((), a * A), wide, alpha=a)
-    drop = drop_few(x, p, generator) if 0 < p < 1 else None
-    if drop is not None:
-        kept = lifted.masked_fill_(drop, 0)
-    else:
-        kept = apply_mask(lifted, element_mask(x, p, generator=generator))
-    return kept.sub_(a * A * (1 - p)).to(x.dtype)
+    return apply_mask(lifted, element_mask(x, p, generator=generator)).add_(dropped).to(x.dtype)
 
 
 def _slope(p: float | Tensor) -> float | Tensor:

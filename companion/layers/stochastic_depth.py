@@ -22,6 +22,7 @@ what EfficientNet calls "drop connect"; DropConnect proper drops weights.) Rates
 import functools
 import hashlib
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
@@ -224,7 +225,7 @@ class StochasticDepth(DropoutModule):
         self.seed = seed
         self.register_buffer("step", None if seed is None else torch.tensor(0))
         self._next: int | None = 0  # equals ``step``, which may lie on a GPU, where reading it would wait
-        self._thrown: dict[bytes, int] = {}
+        self._thrown: OrderedDict[bytes, int] = OrderedDict()
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or never_drops(self.p):
@@ -250,7 +251,7 @@ class StochasticDepth(DropoutModule):
             return self._thrown.get(name, self._next - 1)
         self._thrown[name] = self._next
         if len(self._thrown) > 4096:
-            del self._thrown[next(iter(self._thrown))]
+            self._thrown.popitem(last=False)
         self._next += 1
         self.step += 1
         return self._next - 1
