@@ -110,7 +110,7 @@ def test_a_goal_is_the_largest_ratio_that_is_good_enough(seconds, met):
 def test_ratios_are_printed_as_far_as_they_are_judged():
     assert [printed(value) for value in (0.06944, 0.3004, 0.9996, 1.054, 14.279)] == [
         "0.0694",
-        "0.3",
+        "0.300",
         "1.00",
         "1.05",
         "14.28",

@@ -85,7 +85,7 @@ def missed(record: dict[str, Any]) -> list[str]:
 
 def printed(value: float) -> str:
     """A ratio with three significant digits, above 1 with two places: what is printed is what is judged."""
-    return f"{value:.2f}" if value >= 0.9995 else f"{value:.3g}"
+    return f"{value:.2f}" if value >= 0.9995 else f"{value:#.3g}"
 
 
 def rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -103,7 +103,7 @@ def rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 if other["ratio"] is None
                 else f"{printed(other['ratio'])} [{printed(other['low'])}, {printed(other['high'])}]",
                 "fastest": "" if other["fastest"] is None else printed(other["fastest"]),
-                "goal": "" if other["goal"] is None else f"≤ {printed(other['goal'])}",
+                "goal": "" if other["goal"] is None else f"≤ {other['goal']:g}",
                 "met": other["met"],
                 "why": other["why"],
             }
