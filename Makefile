@@ -20,7 +20,7 @@ CHAPTERS := $(sort $(wildcard book/[0-9][0-9]-*.ipynb))
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	--nbval-cell-timeout 120 -n 2 --dist loadscope
 
-.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus lint format notebooks exercises records bench clean distclean
+.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus mutants lint format notebooks exercises records bench clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -53,6 +53,11 @@ test-browser: book ## the built site in headless Chromium, network blocked
 test-cpus: .venv/.installed ## the notebooks again, as on two older processors
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(MAKE) test-notebooks
 	ATEN_CPU_CAPABILITY=default $(MAKE) test-notebooks
+
+# Hundreds of small changes of the masks and the layers, each of which must turn a test red. About an hour; not in make test.
+mutants: .venv/.installed ## mutation testing: writes tests/mutation/README.md, red below 90 % killed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,mutation]'
+	$(BIN)/python tests/mutation/run.py
 
 lint: .venv/.installed ## ruff: errors and format
 	$(BIN)/ruff check .
