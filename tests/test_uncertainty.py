@@ -117,6 +117,10 @@ class InPlaceSum(nn.Module):
         return self.last(h)
 
 
+def elu_branch():
+    return nn.Sequential(nn.ELU(inplace=True), nn.Conv2d(4, 4, 1))
+
+
 class Stable(nn.Module):
     """Dropout-like module of another library, with its own coin on the host: one for the whole batch."""
 
@@ -204,6 +208,7 @@ ONE_SITE = {
     "drop path": (lambda: convolutional(DropPath(0.5)), IMAGES),
     "depth by batch": (lambda: convolutional(StochasticDepth(nn.BatchNorm2d(4), 0.5)), IMAGES),
     "depth by sample": (lambda: convolutional(StochasticDepth(nn.Conv2d(4, 4, 1), 0.5, "sample")), IMAGES),
+    "in place within": (lambda: convolutional(StochasticDepth(elu_branch(), 0.5)), IMAGES),
     "other library": (lambda: nn.Sequential(nn.Linear(5, 6), DropPathOfOthers(0.5), nn.Linear(6, 3)), FLAT),
 }
 MANY_SITES = {
@@ -324,8 +329,10 @@ def test_no_dropout_is_said():
         assert names == ()
     with pytest.raises(ValueError, match="model must have dropout that can be switched on"):
         mc_predict(model, torch.ones(1, 2))
-    with pytest.raises(ValueError, match="model must have dropout"):  # between layers, of which there is one
-        mc_predict(Last(nn.LSTM(5, 6, 1, batch_first=True)), STEPS)
+    with pytest.warns(UserWarning, match="num_layers"):  # it stands between layers, of which there is one
+        single = nn.LSTM(5, 6, 1, dropout=0.5, batch_first=True)
+    with pytest.raises(ValueError, match="model must have dropout"):
+        mc_predict(Last(single), STEPS)
 
 
 @pytest.mark.parametrize("module", [Functional, Attention, Ours])
@@ -435,6 +442,21 @@ def test_an_inplace_dropout_stays_one_and_spares_the_input():
         result = mc_predict(model, x, 40, method=method, keep_samples=True)
         assert torch.equal(x, FLAT) and model[0].inplace
         assert len({sample.numpy().tobytes() for sample in result.samples}) > 20  # not dropped anew from the dropped
+
+
+def test_a_model_that_works_on_its_input_gets_a_copy():
+    class Doubles(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.drop(x.mul_(2))
+
+    x = torch.ones(3, 4)
+    for method in ("vmap", "loop"):
+        result = mc_predict(Doubles(), x, 20, task="regression", chunk=5, method=method, keep_samples=True)
+        assert result.samples.unique().tolist() == [0.0, 4.0] and bool((x == 1).all())
 
 
 def test_nothing_is_left_changed_by_a_model_that_fails():
@@ -633,6 +655,13 @@ class Passes(nn.Module):
     def forward(self, x):
         self.asked += 1
         return self.drop(self.answers[self.asked % len(self.answers)].expand(len(x), -1))
+
+
+def test_mutual_information_is_never_below_zero():
+    model = nn.Sequential(companion.Dropout(0.0), nn.Identity())
+    result = mc_predict(model.double(), random(500, 3).double(), 7, chunk=3)
+    assert bool((result.mutual_information >= 0).all()) and float(result.mutual_information.max()) < 1e-14
+    assert bool((result.predictive_entropy < result.expected_entropy).any())  # as rounding has it
 
 
 def test_entropy_tells_noise_from_ignorance_and_std_does_not():
