@@ -163,7 +163,10 @@ def _throw(shape: torch.Size, p: float | Tensor, device: torch.device, generator
         return torch.full(shape, int(p == 0), dtype=torch.uint8, device=device)
     if n < FEW or device.type != "cpu":
         # On the CPU the form with a tensor throws the same coins on every processor; the form with a number does not.
-        rate = constant(p) if isinstance(p, float) else p.detach().to(device=device, dtype=torch.float64)
+        if isinstance(p, Tensor):
+            rate = p.detach().to(device=device, dtype=torch.float64)
+        else:  # (What is made inside a transform belongs to it and must not stay in a cache.)
+            rate = torch.tensor(p, dtype=torch.float64, device="cpu") if transformed() else constant(p)
         dropped = torch.empty(shape, dtype=torch.bool, device=device)
         dropped.bernoulli_(p if isinstance(p, float) and device.type != "cpu" else rate, generator=generator)
         return dropped.logical_not_().view(torch.uint8)
@@ -455,7 +458,6 @@ def _throw_blocks(
     kept = bernoulli((*maps, *places), rate, device=device, generator=generator)
     if not shifts:
         return kept
-    # (What is made inside a transform belongs to it and must not stay in a cache.)
     if device.type == "cpu" and kept.numel() * math.prod(lengths) <= FEW_PAIRS and not transformed():
         cover, seeds = _cover(lengths, block_size, padded)
         return (kept.view(-1, cover.shape[0]).to(cover.dtype) @ cover == seeds).view(torch.uint8).view(shape)

@@ -468,3 +468,14 @@ def test_kept_share_record():
             assert abs(sum(arms[exact_arm]) / len(stored.seeds) - k) < LIMIT * error, metric
     error = math.sqrt(0.25 / (stored.budget["coins a seed"] * len(stored.seeds)))
     assert stored.mean("k = 0.5, bfloat16", "rand > p").mean < 0.5 - 4 * error
+
+
+def test_nothing_of_a_transform_is_kept_for_later_calls():
+    p = 0.4321  # a rate that no other test has put into the cache
+    generator = torch.Generator().manual_seed(0)
+
+    def scaled(x):
+        return (x * masks.bernoulli(x.shape, p, generator=generator)).sum()
+
+    torch.func.grad(scaled)(torch.ones(5))
+    assert not torch._C._functorch.is_functorch_wrapped_tensor(masks.constant(p))
