@@ -11,12 +11,12 @@ number of 53 bits is exact but slow. So many coins are thrown in two independent
 
 * one random byte B a coin: B < t drops, which has probability t / 256;
 * a second process that drops with the small probability q = (p - t/256) / (1 - t/256). Its hits are rare, so it is
-  cheaper to draw the gaps between them, which are geometric, than to ask coin by coin.
+  cheaper to draw how many there are and where they fall than to ask coin by coin.
 
 Together 1 - (1 - t/256)(1 - q) = p, as exactly as 53 bits hold it, for one byte of randomness a coin. (Above p = 0.5
-the same is done for the rarer side, keeping.) Few coins, or coins on a GPU, come from torch's own Bernoulli draw. On
-the CPU all numbers are of torch's Mersenne twister, so that a seed gives the same mask on every CPU and for any number
-of threads.
+the same is done for the rarer side, keeping; at p = 0.5 a single random bit is a coin.) Few coins, or coins on a GPU,
+come from torch's own Bernoulli draw. On the CPU all numbers are of torch's Mersenne twister, so that a seed gives the
+same mask on every CPU and for any number of threads.
 """
 
 import functools
@@ -87,36 +87,37 @@ def _random_bytes(n: int, generator: torch.Generator | None) -> Tensor:
     return words.view(torch.uint8)[:n] if n % 8 else words.view(torch.uint8)
 
 
+# Byte b as eight bytes: its bits, in one 64-bit word for each b.
+_BITS = ((torch.arange(256).unsqueeze(1) >> torch.arange(8)) & 1).to(torch.uint8).view(torch.int64).view(256)
+
+
+def _fair_coins(n: int, generator: torch.Generator | None) -> Tensor:
+    of_eight = _random_bytes((n + 7) // 8, generator).to(torch.int32)
+    return _BITS.index_select(0, of_eight).view(torch.uint8)[:n]
+
+
 def rare_hits(n: int, q: float, *, generator: torch.Generator | None = None) -> Tensor:
     r"""Which of ``n`` independent coins of probability ``q`` hit, found without throwing the others.
 
-    The gaps between hits are geometric, :math:`P(g) = (1-q)^{g-1} q`, so their running sums are the positions.
+    Balls fall on the coins, each on any of them alike, in a number that is a Poisson draw of mean :math:`n\lambda` with
+    :math:`\lambda = -\ln(1-q)`. Then each coin receives a Poisson number of mean :math:`\lambda`, independently of the
+    others, and none with probability :math:`e^{-\lambda} = 1-q`.
 
     Args:
         n: number of coins.
-        q: probability of a hit, in [0, 1].
+        q: probability of a hit, in [0, 1).
         generator: source of randomness on the CPU; default: torch's global one.
 
     Returns:
-        Tensor[hits] of ``torch.int64``, ascending, on the CPU.
+        Tensor[balls] of ``torch.int64`` on the CPU: positions in no order; one that was hit twice stands there twice.
 
-    Cost: one 53-bit uniform number and one logarithm a hit; worth it for ``q`` below about 0.05.
+    Cost: one random word a ball; worth it for ``q`` below about 0.05.
     """
-    if n == 0 or q < 1e-15:
+    if n == 0 or q == 0:
         return torch.empty(0, dtype=torch.int64)
-    if q == 1:
-        return torch.arange(n)
-    found, start = [], 0
-    while True:  # one round, but for one time in 10^9
-        expected = q * (n - start)
-        gaps = torch.empty(int(expected + 6 * math.sqrt(expected)) + 9, dtype=torch.int64)
-        at = gaps.geometric_(q, generator=generator).clamp_(1, n + 1).cumsum_(0).add_(start - 1)
-        inside = int(torch.searchsorted(at, n))
-        if inside < len(at):
-            at = at[:inside]
-            return torch.cat([*found, at]) if found else at
-        found.append(at)
-        start = int(at[-1]) + 1
+    balls = int(torch.poisson(constant(-n * math.log1p(-q)), generator=generator))
+    # 63 random bits, so that the remainder is uniform up to n / 2^63.
+    return torch.empty(balls, dtype=torch.int64).random_(generator=generator).remainder_(n)
 
 
 @functools.lru_cache(maxsize=256)
@@ -147,8 +148,8 @@ def bernoulli(
     Raises:
         TypeError, ValueError: if ``p`` is not a probability; see :func:`check_p`.
 
-    Cost: on the CPU one random byte a coin, and one 53-bit uniform number for one coin in 128 at most; fewer than
-    ``FEW`` coins take 53 bits each. On a GPU one fused kernel, exact to 24 bits.
+    Cost: on the CPU one random byte a coin, and one random word for one coin in 128 at most; at ``p = 0.5`` one random
+    bit a coin; fewer than ``FEW`` coins take 53 bits each. On a GPU one fused kernel, exact to 24 bits.
     """
     if device is None:
         device = generator.device if generator is not None else "cpu"
@@ -171,6 +172,8 @@ def _throw(shape: torch.Size, p: float | Tensor, device: torch.device, generator
         dropped.bernoulli_(p if isinstance(p, float) and device.type != "cpu" else rate, generator=generator)
         return dropped.logical_not_().view(torch.uint8)
     if isinstance(p, float):
+        if p == 0.5:
+            return _fair_coins(n, generator).view(shape)
         rare = min(p, 1 - p)
         t = math.floor(256 * rare)
         common = _random_bytes(n, generator).ge_(t) if t else torch.ones(n, dtype=torch.uint8)
@@ -182,11 +185,11 @@ def _throw(shape: torch.Size, p: float | Tensor, device: torch.device, generator
     t = (256 * rare).floor()
     q = (256 * rare - t) / (256 - t)
     common = (_random_bytes(n, generator).view(shape) >= t.to(torch.uint8)).view(torch.uint8)
-    # One process for all rates: drawn at the largest, its hits are accepted with the probability q / largest.
-    largest = float(q.max())
-    at = rare_hits(n, largest, generator=generator)
-    chance = torch.rand(at.shape, dtype=torch.float64, generator=generator) * largest
-    accepted = chance < q.expand(shape)[torch.unravel_index(at, shape)]
+    # One process for all rates: its balls, which fall at the largest rate, count with the probability rate / largest.
+    at = rare_hits(n, float(q.max()), generator=generator)
+    balls = -torch.log1p(-q)
+    chance = torch.rand(at.shape, dtype=torch.float64, generator=generator) * balls.max()
+    accepted = chance < balls.expand(shape)[torch.unravel_index(at, shape)]
     common.view(-1).index_fill_(0, at[accepted], 0)
     return common ^ (p > 0.5)
 

@@ -225,7 +225,7 @@ def check(record):
 @pytest.mark.parametrize("group", list(GROUPS))
 def test_every_group_runs(group):
     record = bench.run([group], quick=True, rounds=2)
-    record["made"] |= {"command": "", "memory_kept": False}
+    record["made"]["command"] = ""
     check(json.loads(json.dumps(record)))
     assert {entry["group"] for entry in record["races"] + record["counts"]} == {group}
     cases = [entry["case"] for entry in record["races"] + record["counts"]]

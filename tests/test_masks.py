@@ -85,35 +85,33 @@ def test_the_two_stages_together_are_exact(monkeypatch, p, as_tensor):
 @pytest.mark.parametrize("q", [1e-4, 1 / 300, 0.05, 0.5])
 def test_rare_hits_are_a_bernoulli_process(q):
     n = 2_000_000
-    hits = rare_hits(n, q, generator=generator(3))
-    assert hits.dtype == torch.int64 and bool((hits.diff() > 0).all())
-    assert 0 <= hits[0] and hits[-1] < n
-    assert abs(z_of_share(len(hits), n, q)) < LIMIT or (q == 1 and len(hits) == n)
+    balls = rare_hits(n, q, generator=generator(3))
+    assert balls.dtype == torch.int64 and balls.min() >= 0 and balls.max() < n
+    hits = balls.unique()  # ascending, each once
+    assert abs(z_of_share(len(hits), n, q)) < LIMIT
     neighbours = int((hits.diff() == 1).sum())
     assert abs(z_of_share(neighbours, len(hits) - 1, q)) < LIMIT
     late = int((hits >= n // 2).sum())
     assert abs(z_of_share(late, len(hits), 0.5)) < LIMIT
 
 
-def test_rare_hits_go_on_until_the_end(monkeypatch):
-    """If the first round of gaps falls short, the next one continues where it stopped."""
-    monkeypatch.setattr(masks.math, "sqrt", lambda expected: -expected / 6)  # nine gaps a round
-    n, q = 100_000, 0.01
-    hits = rare_hits(n, q, generator=generator(4))
-    assert abs(z_of_share(len(hits), n, q)) < LIMIT
-    assert bool((hits.diff() > 0).all()) and hits[-1] < n
+def test_every_coin_is_hit_as_often_as_any_other():
+    n, q, draws, source = 7, 0.3, 4000, generator(4)
+    hit = sum(torch.bincount(rare_hits(n, q, generator=source), minlength=n).clamp(max=1) for _ in range(draws))
+    assert all(abs(z_of_share(count, draws, q)) < LIMIT for count in hit.tolist())
 
 
-def test_rare_hits_may_find_nothing_or_everything():
-    assert rare_hits(5, 1.0).tolist() == [0, 1, 2, 3, 4]
+def test_the_number_of_rare_hits_varies_as_that_of_coins_does():
+    """A fixed number of balls would have the right mean, and too small a variance."""
+    n, q, draws, source = 500, 0.04, 4000, generator(5)
+    counts = torch.tensor([len(rare_hits(n, q, generator=source).unique()) for _ in range(draws)], dtype=torch.float64)
+    variance = n * q * (1 - q)
+    assert abs(counts.mean().item() - n * q) < LIMIT * math.sqrt(variance / draws)
+    assert abs(counts.var().item() / variance - 1) < LIMIT * math.sqrt(2 / draws) * 1.1  # 1.1: a little kurtosis
+
+
+def test_rare_hits_may_find_nothing():
     assert len(rare_hits(0, 0.5)) == len(rare_hits(1000, 0.0)) == len(rare_hits(10**6, 1e-300)) == 0
-
-
-def test_a_gap_beyond_the_end_is_no_hit():
-    """One hit in two draws: cut to n, the gap of a draw without a hit would make one at the last place."""
-    n, draws, each = 10_000, 2000, generator(5)
-    last = sum(bool((rare_hits(n, 0.5 / n, generator=each) == n - 1).any()) for _ in range(draws))
-    assert last <= 3  # expected: 0.1; more than three: one time in 10^5
 
 
 @pytest.mark.parametrize("n", [FEW - 1, FEW, FEW + 5])
@@ -198,9 +196,18 @@ def test_golden_mask():
     ]
 
 
-def test_golden_mask_in_two_stages():
-    mask = bernoulli((1 << 16,), 0.3, generator=generator(1))
-    assert hashlib.sha256(bytes(mask.tolist())).hexdigest()[:16] == "42d7013089143ae9"
+@pytest.mark.parametrize("p, golden", [(0.3, "e52f0719e52372ed"), (0.5, "beba15273b60fc1a")])
+def test_golden_masks_of_many_coins(p, golden):
+    mask = bernoulli((1 << 16,), p, generator=generator(1))
+    assert hashlib.sha256(bytes(mask.tolist())).hexdigest()[:16] == golden
+
+
+def test_a_fair_coin_is_a_bit():
+    """Numbers of 64 bits, lowest bit first, whose number is no multiple of 64 here."""
+    n = FEW + 13
+    words = torch.empty((n + 63) // 64, dtype=torch.int64).random_(-(2**63), None, generator=generator(6)).tolist()
+    bits = [word >> bit & 1 for word in words for bit in range(64)]
+    assert bernoulli((n,), 0.5, generator=generator(6)).tolist() == bits[:n]
 
 
 def test_global_generator_is_honoured():

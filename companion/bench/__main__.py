@@ -69,13 +69,21 @@ def run_count(count: Count, *, judge: bool) -> dict[str, Any]:
 
 
 def run(
-    names: list[str], *, device: str = "cpu", quick: bool = False, rounds: int = 15, say=lambda line: None
+    names: list[str],
+    *,
+    device: str = "cpu",
+    quick: bool = False,
+    rounds: int = 15,
+    keep: bool = False,
+    say=lambda line: None,
 ) -> dict[str, Any]:
     """Runs the groups of cases called ``names`` and returns the record.
 
-    Goals are judged on full sizes only, and those of races on the CPU only, for which they were stated.
+    ``keep`` has the process keep its memory for good. Goals are judged on full sizes only, and those of races as they
+    were stated: on the CPU, with the C library's own way of giving memory back.
     """
     torch.set_num_threads(1)
+    kept = keep and keep_memory()
     clock, scale = Clock(device), Scale(torch.device(device), quick)
     least = 0.0002 if quick else 0.02
     made = surroundings(clock)  # before anything can change
@@ -88,7 +96,7 @@ def run(
         for case in GROUPS[name][1](scale):
             say(f"{name}: {case.case}")
             if isinstance(case, Race):
-                judge = not quick and device == "cpu"
+                judge = not quick and device == "cpu" and not kept
                 result = run_race(case, clock=clock, rounds=rounds, least=least, fast_bernoulli=fast, judge=judge)
                 races.append({"group": name, **result})
             else:
@@ -98,6 +106,7 @@ def run(
         "rounds": rounds,
         "bernoulli_ns": cost,
         "fast_bernoulli": fast,
+        "memory_kept": kept,
         "load": load,
         "seconds": round(time.monotonic() - start),
     }
@@ -112,6 +121,7 @@ def _command(options: argparse.Namespace) -> str:
     words += ["--quick"] if options.quick else []
     words += ["--rounds", str(options.rounds)] if options.rounds else []
     words += ["--device", options.device] if options.device != "cpu" else []
+    words += ["--keep-memory"] if options.keep_memory else []
     words += ["--peers", "FOLDER"] if options.peers else []
     return shlex.join(words)
 
@@ -130,6 +140,11 @@ def main(arguments: list[str] | None = None) -> None:
         "--quick", action="store_true", help="tiny sizes: shows that the benchmark runs, judges nothing"
     )
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument(
+        "--keep-memory",
+        action="store_true",
+        help="let the process keep what tensors give back, so that fetching memory anew costs nothing",
+    )
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="unpacked sources of peers that are not installed")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where to write the record")
     options = parser.parse_args(arguments)
@@ -146,16 +161,15 @@ def main(arguments: list[str] | None = None) -> None:
             use(options.peers)
         except FileNotFoundError as error:
             parser.error(str(error))
-    # A tiny run may share its process with others, whose memory it leaves alone.
-    kept = options.device == "cpu" and not options.quick and keep_memory()
     record = run(
         options.only or list(GROUPS),
         device=options.device,
         quick=options.quick,
         rounds=options.rounds or (2 if options.quick else 15),
+        keep=options.keep_memory,
         say=lambda line: print(line, file=sys.stderr),
     )
-    record["made"] |= {"command": _command(options), "memory_kept": kept}
+    record["made"]["command"] = _command(options)
     print_tables(record, {name: title for name, (title, _) in GROUPS.items()})
     if options.json:
         write_whole(options.json, json.dumps(record, indent=1, ensure_ascii=False) + "\n")

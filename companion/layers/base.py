@@ -11,6 +11,9 @@ __all__ = ["DropoutModule", "apply_mask", "check_input", "inverse", "never_drops
 # From this many elements on, a pass over them is a pass over main memory.
 LARGE = 1 << 22
 
+# Below this many elements an operation costs more than its passes.
+MIDDLE = 1 << 16
+
 # Integers of the width of each floating-point number: through them a mask is applied as bits.
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -95,13 +98,13 @@ def _masked_bits(x: Tensor, mask: Tensor, scale: float) -> Tensor:
             y = x * scale
             y.view(mask.numel(), -1).index_fill_(0, dropped, 0)
             return y
-    y = torch.empty_like(x)
-    bits = y.view(_BITS[x.element_size()])
-    if mask.shape == x.shape:
-        bits.copy_(mask).mul_(x.view(bits.dtype))
-    else:
-        torch.mul(x.view(bits.dtype), mask.to(bits.dtype), out=bits)
-    return y if scale == 1 else y.mul_(scale)
+    if x.numel() >= MIDDLE and mask.shape == x.shape:  # room for the mask as integers is made once, in the output
+        y = torch.empty_like(x)
+        y.view(_BITS[x.element_size()]).copy_(mask).mul_(x.view(_BITS[x.element_size()]))
+        return y.mul_(scale)
+    y = x * constant(scale, x.dtype)
+    y.view(_BITS[x.element_size()]).mul_(mask)
+    return y
 
 
 def _owns_rows(mask: Tensor, x: Tensor) -> bool:
