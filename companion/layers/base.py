@@ -101,7 +101,7 @@ def _masked_bits(x: Tensor, mask: Tensor, scale: float) -> Tensor:
     if x.numel() >= MIDDLE and mask.shape == x.shape:  # room for the mask as integers is made once, in the output
         y = torch.empty_like(x)
         y.view(_BITS[x.element_size()]).copy_(mask).mul_(x.view(_BITS[x.element_size()]))
-        return y.mul_(scale)
+        return y if scale == 1 else y.mul_(scale)
     y = x * constant(scale, x.dtype)
     y.view(_BITS[x.element_size()]).mul_(mask)
     return y
