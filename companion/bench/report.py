@@ -45,7 +45,7 @@ def _commit() -> str:
     try:
         run = ["git", "-C", str(here)]
         commit = subprocess.run([*run, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        layers = [str(here.parent / name) for name in ("layers", "masks.py", "schedules.py", "uncertainty.py")]
+        layers = [str(here.parent / name) for name in ("layers", "masks.py", "schedules.py", "uncertainty")]
         changed = subprocess.run([*run, "status", "--porcelain", *layers], capture_output=True, text=True, check=True)
         return commit + ("+" if changed.stdout.strip() else "")
     except (OSError, subprocess.CalledProcessError):
