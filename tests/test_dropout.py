@@ -1,17 +1,13 @@
-"""Dropout in its three schemes: values, expectations, gradients, dtypes, and the machinery of torch around them.
+"""Dropout in its three schemes: values, expectations, gradients, dtypes, compilation.
 
-Statistical tests use fixed generators and 4.5 standard errors: a right layer fails one comparison with 7e-6.
+What all layers share is tested in test_conventions.py. Statistical tests use fixed generators and 4.5 standard errors: a right layer fails one comparison with 7e-6.
 """
 
-import copy
-import io
 import math
-import pickle
 
 import pytest
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from companion import Dropout, NaiveDropout, VanillaDropout, dropout, naive_dropout, vanilla_dropout
 from companion.masks import bernoulli, element_mask
@@ -150,14 +146,6 @@ def test_gradient_at_evaluation():
         torch.testing.assert_close(x.grad, torch.full_like(x, factor))
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_gradcheck_with_a_fixed_mask(function):
-    x = random(4, 5).requires_grad_()
-    fixed = lambda x: function(x, 0.4, generator=generator())  # noqa: E731
-    assert torch.autograd.gradcheck(fixed, (x,))
-    assert torch.autograd.gradgradcheck(lambda x: fixed(x) ** 2, (x,))
-
-
 # --- dtype and memory -------------------------------------------------------------------------------------------------
 
 
@@ -257,50 +245,6 @@ def test_golden_output():
     assert y.tolist() == [2.0 * (i + 1) * m for i, m in enumerate(mask)]
 
 
-def test_threads_do_not_change_the_mask():
-    threads = torch.get_num_threads()
-    x = torch.ones(300_000)
-    outputs = []
-    try:
-        for count in (1, 2):
-            torch.set_num_threads(count)
-            outputs.append(dropout(x, 0.3, generator=generator(1)))
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(*outputs)
-
-
-# --- arguments --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("p", [float("nan"), 1.3, -0.1])
-def test_a_rate_out_of_range_is_named(function, training, p):
-    with pytest.raises(ValueError, match=rf"^p must be in \[0, 1\], got {p}$"):
-        function(torch.ones(3), p, training)
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("p", ["0.5", True, None])
-def test_a_rate_of_a_wrong_type_is_named(function, p):
-    with pytest.raises(TypeError, match=rf"^p must be a float.*got {type(p).__name__}$"):
-        function(torch.ones(3), p)
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_wrong_input_is_named(function):
-    with pytest.raises(TypeError, match=r"^x must be a floating-point tensor, got torch\.int64$"):
-        function(torch.arange(3), 0.5)
-    with pytest.raises(TypeError, match=r"^x must be a Tensor, got list$"):
-        function([1.0, 2.0], 0.5)
-
-
-def test_generator_is_a_keyword():
-    with pytest.raises(TypeError):
-        dropout(torch.ones(3), 0.5, True, generator())
-
-
 # --- modules ----------------------------------------------------------------------------------------------------------
 
 
@@ -317,32 +261,6 @@ def test_module_is_its_function(module, function):
     assert module().p == 0.5
 
 
-@pytest.mark.parametrize(("module", "_"), MODULES)
-@pytest.mark.parametrize(
-    ("p", "error"), [(1.3, ValueError), (-0.1, ValueError), (math.nan, ValueError), ("0.5", TypeError)]
-)
-def test_module_checks_its_rate_when_made(module, _, p, error):
-    with pytest.raises(error, match=r"^p must be"):
-        module(p)
-
-
-@pytest.mark.parametrize(("module", "_"), MODULES)
-def test_module_survives_copying_and_saving(module, _):
-    x = random(50, 40)
-    layer = nn.Sequential(nn.Linear(40, 40), module(0.3)).double()
-    torch.manual_seed(0)
-    y = layer(x)
-    other = nn.Sequential(nn.Linear(40, 40), module(0.3)).double()
-    stream = io.BytesIO()
-    torch.save(layer.state_dict(), stream)
-    stream.seek(0)
-    other.load_state_dict(torch.load(stream))
-    assert set(layer.state_dict()) == {"0.weight", "0.bias"}  # as torch.nn.Dropout: nothing of its own
-    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), other):
-        torch.manual_seed(0)
-        assert torch.equal(twin(x), y)
-
-
 def test_inverted_module_is_a_drop_in():
     """The same rate, scale and modes as torch.nn.Dropout; only the stream of random numbers differs."""
     x = torch.ones(400, 500)
@@ -356,26 +274,6 @@ def test_inverted_module_is_a_drop_in():
 
 
 # --- what torch puts around a layer -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_autocast(function):
-    layer = nn.Linear(30, 30)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        h = layer(torch.ones(20, 30))
-        y = function(h, 0.5)
-    assert h.dtype == y.dtype == torch.bfloat16
-    y.float().sum().backward()
-    assert bool(layer.weight.grad.isfinite().all())
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_functional_gradient(function):
-    x = random(100)
-    torch.manual_seed(0)
-    gradient = torch.func.grad(lambda x: function(x, 0.5).sum())(x)
-    torch.manual_seed(0)
-    torch.testing.assert_close(gradient, element_mask(x, 0.5) * in_training(function, 0.5), check_dtype=False)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -396,23 +294,6 @@ def test_vmap(function):
     )
     per_example = torch.func.vmap(torch.func.grad(lambda x: function(x, 0.5).sum()), randomness="different")(x)
     assert sorted(per_example.unique().tolist()) == [0.0, in_training(function, 0.5)]
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("reentrant", [True, False])
-def test_activation_checkpointing_repeats_the_mask(function, reentrant):
-    x, weight = random(30, 40), random(40, 40, seed=2)
-
-    def block(x):
-        return function(torch.relu(x @ weight), 0.5) ** 2
-
-    gradients = []
-    for run in (block, lambda x: checkpoint(block, x, use_reentrant=reentrant)):
-        leaf = x.clone().requires_grad_()
-        torch.manual_seed(0)
-        run(leaf).sum().backward()
-        gradients.append(leaf.grad)
-    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])

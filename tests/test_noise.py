@@ -318,18 +318,6 @@ def test_complex_numbers():
 # --- arguments and modules --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("training", [True, False])
-def test_wrong_arguments_are_named(function, training):
-    for p in (float("nan"), 1.3, -0.1):
-        with pytest.raises(ValueError, match=rf"^p must be in \[0, 1\], got {p}$"):
-            function(torch.ones(3), p, training)
-    with pytest.raises(TypeError, match=r"^p must be a float.*got str$"):
-        function(torch.ones(3), "0.5", training)
-    with pytest.raises(TypeError, match=r"^x must be a floating-point tensor, got torch\.int64$"):
-        function(torch.arange(3), 0.5, training)
-
-
 @pytest.mark.parametrize(("module", "function"), MODULES)
 def test_module_is_its_function(module, function):
     x = random(50, 40)
