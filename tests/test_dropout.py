@@ -1,6 +1,8 @@
 """Dropout in its three schemes: values, expectations, gradients, dtypes, compilation.
 
-What all layers share is tested in test_conventions.py. Statistical tests use fixed generators and 4.5 standard errors: a right layer fails one comparison with 7e-6.
+What all layers share is tested in test_conventions.py.
+
+Statistical tests use fixed generators and 4.5 standard errors: a right layer fails one comparison with 7e-6.
 """
 
 import math
