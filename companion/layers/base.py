@@ -68,7 +68,10 @@ def apply_mask(x: Tensor, mask: Tensor, scale: float | Tensor = 1.0) -> Tensor:
     if isinstance(scale, Tensor) and scale.ndim == 0 and scale.device.type == "cpu" and not transformed():
         scale = float(scale)
     if transformed():
-        return rescale(torch.where(_in_format_of(x, mask).to(torch.bool), x, 0), scale)
+        mask = _in_format_of(x, mask)
+        # The compiler turns a choice by integers into vector instructions, one by bytes into a branch an element.
+        kept = mask.to(torch.int32) != 0 if torch.compiler.is_compiling() else mask.to(torch.bool)
+        return rescale(torch.where(kept, x, 0), scale)
     if x.numel() < FEW or x.device.type != "cpu" or isinstance(scale, Tensor):
         return rescale(x, scale).masked_fill_(mask == 0, 0)
     if (x.requires_grad and torch.is_grad_enabled()) or torch.autograd.forward_ad._current_level >= 0:

@@ -111,7 +111,8 @@ def dropout(
         TypeError: if ``x`` is not a floating-point tensor, or ``p`` not a number or floating-point tensor.
         ValueError: if ``p`` lies outside [0, 1] or is NaN.
 
-    Cost: one random byte and one byte kept for the backward pass an element.
+    Cost: one random byte and one byte kept for the backward pass an element. On a GPU, without ``generator``, this is
+    torch's fused kernel, which multiplies by the mask: there an infinity that is dropped gives NaN.
 
     Reference: Srivastava et al. (2014), sec. 10, as every current framework has it.
     """
