@@ -39,6 +39,7 @@ __all__ = [
     "sample_mask",
     "step_mask",
     "weight_mask",
+    "word_mask",
 ]
 
 
@@ -358,6 +359,45 @@ def weight_mask(
         raise ValueError(f"examples must be at least 1, got {examples}")
     shape = weight.shape if examples is None else (examples, *weight.shape)
     return _like(weight, shape, p, generator)
+
+
+def word_mask(ids: Tensor, p: float | Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    r"""One coin a word: equal ids share it, absent words cost nothing. (Gal & Ghahramani 2016, sec. 4.2.)
+
+    A draw is 64 random bits, the key. The coin of word i is a hash of key and i: the output of SplitMix64 at place i of
+    the stream that begins at the key, whose upper 53 bits are compared with p.
+
+    Args:
+        ids: Tensor of any shape of ``torch.int64`` or ``torch.int32``.
+        p: probability of dropping a word; a number, or a tensor without dimensions.
+        generator: source of randomness; default: torch's global one.
+
+    Returns:
+        Tensor[*ids.shape] of ``torch.uint8``.
+
+    Cost: a dozen passes over the ids, whatever the size of the vocabulary.
+
+    Reference: Steele, Lea & Flood (2014), fig. 17 (SplitMix64).
+    """
+    p = check_p(p)
+    bits = _like(ids, (64,), 0.5, generator).to(torch.int64)
+    key = (bits << torch.arange(64, device=ids.device)).sum(-1)
+    z = key + (ids.to(torch.int64) + 1) * _signed(0x9E3779B97F4A7C15)  # 64-bit integers wrap around, as they must here
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        z = (z ^ _shifted(z, shift)) * _signed(factor)
+    uniform = _shifted(z ^ _shifted(z, 31), 11)
+    border = p.detach().to(device=ids.device, dtype=torch.float64) if isinstance(p, Tensor) else p
+    return (uniform.to(torch.float64) >= border * 2.0**53).to(torch.uint8)
+
+
+def _signed(word: int) -> int:
+    """The integer of 64 bits with a sign that has the bits of ``word``."""
+    return word - (1 << 64) if word >> 63 else word
+
+
+def _shifted(z: Tensor, places: int) -> Tensor:
+    """``z`` shifted to the right, with zeros coming in from the left instead of copies of the sign."""
+    return (z >> places) & ((1 << (64 - places)) - 1)
 
 
 def block_mask(

@@ -35,6 +35,7 @@ from companion.masks import (
     sample_mask,
     step_mask,
     weight_mask,
+    word_mask,
 )
 
 LIMIT = 4.5
@@ -486,3 +487,58 @@ def test_nothing_of_a_transform_is_kept_for_later_calls():
 
     torch.func.grad(scaled)(torch.ones(5))
     assert not torch._C._functorch.is_functorch_wrapped_tensor(masks.constant(p))
+
+
+# --- one coin a word --------------------------------------------------------------------------------------------------
+
+
+def split_mix(key, place):
+    """SplitMix64 in Python's own integers: the output at a place of the stream that begins at the key."""
+    mask = (1 << 64) - 1
+    z = (key + (place + 1) * 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return z ^ (z >> 31)
+
+
+def test_the_hash_is_split_mix():
+    assert split_mix(0, 0) == 0xE220A8397B1DCDAF  # the first output of the published code for the seed 0
+
+
+@pytest.mark.parametrize("p", [0.3, torch.tensor(0.7)])
+def test_a_word_is_kept_by_the_hash_of_key_and_id(p):
+    bits = bernoulli((64,), 0.5, generator=generator(7)).tolist()
+    key = sum(bit << place for place, bit in enumerate(bits))
+    ids = torch.tensor([[0, 1, 2, 250_000], [7, 1, 0, 2**31 - 1]])
+    kept = [[int(split_mix(key, i) >> 11 >= float(p) * 2**53) for i in row] for row in ids.tolist()]
+    mask = word_mask(ids, p, generator=generator(7))
+    assert mask.tolist() == kept and mask.dtype == torch.uint8
+    assert torch.equal(word_mask(ids.int(), p, generator=generator(7)), mask)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.1, 0.5, 0.9])
+def test_coins_of_words_are_independent(p):
+    """Over words, over neighbouring words, over draws, and over words at distances that a weak hash would show."""
+    n, source = 200_000, generator(8)
+    first, second = (1 - word_mask(torch.arange(n), p, generator=source).long() for _ in range(2))
+    assert abs(z_of_share(int(first.sum()), n, p)) < LIMIT
+    assert abs(z_of_share(int((first * second).sum()), n, p * p)) < LIMIT
+    for distance in (1, 2, 64, 256, 1024, 65_536):
+        both = first[distance:] * first[:-distance]
+        assert abs(z_of_share(int(both.sum()), len(both), p * p)) < LIMIT, distance
+
+
+def test_one_word_over_many_draws():
+    draws, source = 20_000, generator(9)
+    dropped = sum(1 - word_mask(torch.tensor([3, 4]), 0.2, generator=source).long() for _ in range(draws))
+    assert all(abs(z_of_share(count, draws, 0.2)) < LIMIT for count in dropped.tolist())
+
+
+def test_word_masks_without_a_choice():
+    ids = torch.arange(100)
+    for p in (0.0, torch.zeros(())):
+        assert bool(word_mask(ids, p).all())
+    for p in (1.0, torch.ones(())):
+        assert not bool(word_mask(ids, p).any())
+    with pytest.raises(ValueError, match=r"^p must be in \[0, 1\]"):
+        word_mask(ids, 1.5)

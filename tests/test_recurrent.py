@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from companion import EmbeddingDropout, LockedDropout, WeightDrop, embedding_dropout, locked_dropout
-from companion.masks import sample_mask, step_mask, weight_mask
+from companion.masks import step_mask, weight_mask, word_mask
 from companion.schedules import Ramp
 
 LIMIT = 4.5
@@ -592,7 +592,7 @@ def test_embedding_is_the_lookup_in_a_masked_table(shape, integers, p):
     weight = random(50, 6)
     ids = torch.randint(50, shape, generator=generator(7), dtype=integers)
     y = embedding_dropout(ids, weight, p, generator=generator())
-    mask = sample_mask(weight, p, generator=generator())
+    mask = word_mask(torch.arange(len(weight)), p, generator=generator())[:, None]
     assert y.shape == (*shape, 6)
     torch.testing.assert_close(y, F.embedding(ids, mask * weight / (1 - float(p))), rtol=1e-15, atol=0)
 
@@ -643,7 +643,7 @@ def test_embedding_gradient(sparse, scale_grad_by_freq, padding_idx):
     ids = torch.randint(12, (6, 7), generator=generator(7))
     upstream = random(6, 7, 5, seed=2)
     options = {"sparse": sparse, "scale_grad_by_freq": scale_grad_by_freq, "padding_idx": padding_idx}
-    mask = sample_mask(weight, 0.4, generator=generator()).double() / 0.6
+    mask = word_mask(torch.arange(len(weight)), 0.4, generator=generator())[:, None].double() / 0.6
     ours, plain = (weight.clone().requires_grad_() for _ in range(2))
     embedding_dropout(ids, ours, 0.4, generator=generator(), **options).backward(upstream)
     (F.embedding(ids, plain, **options) * mask[ids]).backward(upstream)
@@ -683,7 +683,7 @@ def test_embedding_at_rate_one(p):
 def test_embedding_zeroes_what_is_not_finite():
     weight = torch.full((40, 3), math.inf, requires_grad=True)
     y = embedding_dropout(torch.arange(40), weight, 0.5, generator=generator())
-    dropped = sample_mask(weight, 0.5, generator=generator())[:, 0] == 0
+    dropped = word_mask(torch.arange(len(weight)), 0.5, generator=generator()) == 0
     assert bool((y[dropped] == 0).all()) and bool((y[~dropped] == math.inf).all())
     y.backward(torch.full_like(y, math.inf))
     assert bool((weight.grad[dropped] == 0).all())
@@ -695,7 +695,7 @@ def test_embedding_in_sixteen_bits_is_rounded_once(dtype, p):
     weight = random(400, 30, dtype=dtype)
     ids = torch.arange(400)
     y = embedding_dropout(ids, weight, p, generator=generator())
-    mask = sample_mask(weight, p, generator=generator())
+    mask = word_mask(torch.arange(len(weight)), p, generator=generator())[:, None]
     torch.testing.assert_close(y, (weight.float() * mask / 0.7).to(dtype), rtol=0, atol=0)
 
 
@@ -740,7 +740,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_cost_follows_the_tokens():
-    """Nothing of the size of the table is made, where AWD multiplies all of it: only a byte a word."""
+    """Nothing of the size of the table is made, not even a coin a word, where AWD multiplies all of it."""
     weight = random(5000, 64, dtype=torch.float32)
     ids = torch.randint(5000, (100,), generator=generator())
     with Largest() as ours:
@@ -748,6 +748,10 @@ def test_cost_follows_the_tokens():
     with Largest() as awd:
         F.embedding(ids, torch.empty(5000, 1).bernoulli_(0.9).expand_as(weight) / 0.9 * weight)
     assert ours.bytes <= 100 * 64 * 4 and awd.bytes == 5000 * 64 * 4
+    narrow = random(5_000_000, 1, dtype=torch.float32)
+    with Largest() as ours:
+        embedding_dropout(ids, narrow, 0.1)
+    assert ours.bytes <= 100 * 8  # the hash of an id
 
 
 # --- embedding dropout: the module and its arguments ------------------------------------------------------------------
@@ -780,7 +784,7 @@ def test_embedding_module_honours_the_options_of_the_embedding(training):
         torch.manual_seed(0)
         y = words(ids)
         torch.manual_seed(0)
-        factor = sample_mask(twin.weight, 0.4)[ids].double() / 0.6 if training else 1.0
+        factor = word_mask(torch.arange(len(twin.weight)), 0.4)[:, None][ids].double() / 0.6 if training else 1.0
         expected = twin(ids) * factor
         torch.testing.assert_close(y, expected)
         torch.testing.assert_close(table.weight, twin.weight)  # max_norm, and nothing else, changes the table
@@ -800,7 +804,7 @@ def test_embedding_can_be_tied_to_the_output_layer():
     weight = words.embedding.weight
     assert decoder.weight is weight and list(nn.ModuleList([words, decoder]).parameters()) == [weight]
     torch.manual_seed(0)
-    mask = sample_mask(weight, 0.5) / 0.5
+    mask = word_mask(torch.arange(len(weight)), 0.5)[:, None] / 0.5
     leaf = weight.detach().clone().requires_grad_()
     ((mask * leaf)[ids] @ leaf.T).square().sum().backward()
     torch.testing.assert_close(weight.grad, leaf.grad)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from companion.layers.base import DropoutModule, apply_mask, check_input, inverse, never_drops
-from companion.masks import check_p, element_mask, sample_mask, step_mask, transformed, weight_mask
+from companion.masks import check_p, element_mask, step_mask, transformed, weight_mask, word_mask
 from companion.schedules import Ramp
 
 __all__ = ["EmbeddingDropout", "LockedDropout", "WeightDrop", "embedding_dropout", "locked_dropout"]
@@ -221,8 +221,8 @@ def embedding_dropout(
     .. math:: y_i = \frac{m_{w_i}\,E_{w_i}}{1-p}, \qquad m_w \sim \mathrm{Bernoulli}(1-p) \text{ for each word } w
 
     The same as ``F.embedding(ids, m * weight / (1 - p))``, without the product over the whole vocabulary: the lookup
-    comes first, and the coins are looked up with the same ids. The table itself is never changed (but by ``max_norm``,
-    as in torch).
+    comes first, and only words that are looked up have a coin (:func:`companion.masks.word_mask`). The table itself is
+    never changed (but by ``max_norm``, as in torch).
 
     Args:
         ids: Tensor of any shape, ``torch.int64`` or ``torch.int32``, with values from 0 to V - 1.
@@ -241,8 +241,8 @@ def embedding_dropout(
         ValueError: if ``weight`` is not a table, or ``p`` lies outside [0, 1] or is NaN.
         IndexError: (by torch) if an id lies outside the table.
 
-    Cost: two light passes over the rows that are looked up; one random byte a word of the vocabulary, which is little
-    beside a row of features for each token; kept for the backward pass is the list of dropped tokens.
+    Cost: two light passes over the rows that are looked up, and a dozen over the ids; nothing grows with V. Kept for
+    the backward pass is the list of dropped tokens.
 
     Reference: Gal & Ghahramani (2016), sec. 4.2; Merity, Keskar & Socher (2018), sec. 4.3.
     """
@@ -258,7 +258,7 @@ def embedding_dropout(
     tokens = ids.reshape(-1)
     rows = F.embedding(tokens, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     if training and not never_drops(p):
-        kept = sample_mask(weight, p, generator=generator).index_select(0, tokens)
+        kept = word_mask(tokens, p, generator=generator).unsqueeze(1)
         if transformed() or not rows.is_cpu:
             rows = apply_mask(rows, kept, inverse(p))
         else:
