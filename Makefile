@@ -81,7 +81,7 @@ records: .venv/.installed ## train every experiment anew and store its record
 
 # PEERS is a folder with their unpacked sources, where they are not installed.
 bench: .venv/.installed ## time every layer beside its peers on this machine and store the record (PEERS=folder)
-	$(BIN)/python -m companion.bench --json companion/bench/records/cpu.json $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python -m companion.bench --json companion/bench/records/cpu-default.json $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python -m companion.bench --keep-memory --json companion/bench/records/cpu-kept.json $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python -m book._scripts.benchmarks
 

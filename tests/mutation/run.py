@@ -1,7 +1,8 @@
 """Mutation testing of the masks and the layers: every small change of their code must turn a test red.
 
-    make mutants                                  all modules of TESTS below
-    python tests/mutation/run.py masks dropout    some of them
+    make mutants                                            all modules of TESTS below
+    python tests/mutation/run.py masks dropout              some of them
+    python tests/mutation/run.py masks --results FOLDER     the same in parts: the report is made when FOLDER has all
 
 The mutants are those of mutmut (an operator swapped, a number or a text changed, an argument left out, ...). They are
 run in another way than mutmut does, whose wrapped functions torch.compile cannot trace: the tests are collected once,
@@ -332,6 +333,24 @@ def passes(item: pytest.Item) -> bool:
 
 # --- the report -------------------------------------------------------------------------------------------------------
 
+KEPT = ("module", "function", "before", "after", "status", "killer", "seconds")
+
+
+def store(mutants: list[Mutant], folder: Path) -> None:
+    """Writes what came out to a file for each module."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for module in dict.fromkeys(mutant.module for mutant in mutants):
+        rows = [{name: getattr(m, name) for name in KEPT} for m in mutants if m.module == module]
+        (folder / f"{module.removeprefix('companion.')}.json").write_text(json.dumps(rows, indent=1))
+
+
+def stored(folder: Path) -> list[Mutant]:
+    """The mutants of all modules of which the folder holds the results, with no code in them."""
+    paths = [folder / f"{module}.json" for module in TESTS]
+    rows = [row for path in paths if path.exists() for row in json.loads(path.read_text())]
+    blank = {"source": "", "original": "", "lines": range(0), "body": range(0)}
+    return [Mutant(**blank, **{name: row[name] for name in KEPT}) for row in rows]
+
 
 def give_reasons(mutants: list[Mutant]) -> list[Mutant]:
     """Writes the reasons of survivors.toml to the mutants; returns the survivors that have none."""
@@ -376,7 +395,7 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)}; default: all")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time (default: 1)")
     parser.add_argument("--function", default="", help="only mutants of functions whose name holds this")
-    parser.add_argument("--results", type=Path, help="file for all results, as JSON")
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help="folder with a file of results for each module")
     options = parser.parse_args()
     modules = [m if m in TESTS else f"layers.{m}" for m in options.modules] or list(TESTS)
     os.chdir(ROOT)
@@ -391,15 +410,16 @@ def main() -> int:
     sessions = Sessions(modules, options.jobs, options.function)
     present = [name for name in files if (ROOT / name).exists()]
     pytest.main([*present, "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore"], plugins=[sessions])
-    unknown = give_reasons(sessions.mutants)
+    mutants = sessions.mutants
     if options.results:
-        rows = [{**vars(m), "lines": m.lines.start, "body": 0, "source": "", "original": ""} for m in sessions.mutants]
-        options.results.write_text(json.dumps(rows, indent=1))
-    if not options.modules and not options.function:
+        store(mutants, options.results)
+        mutants = stored(options.results)
+    unknown = give_reasons(mutants)
+    if not options.function and len({mutant.module for mutant in mutants}) == len(TESTS):
         head = (HERE / "README.md").read_text().split("<!-- results -->")[0]
-        (HERE / "README.md").write_text(f"{head}<!-- results -->\n\n{report(sessions.mutants)}")
-    print(report(sessions.mutants))
-    killed = sum(mutant.status.startswith("killed") for mutant in sessions.mutants) / len(sessions.mutants)
+        (HERE / "README.md").write_text(f"{head}<!-- results -->\n\n{report(mutants)}")
+    print(report(mutants))
+    killed = sum(mutant.status.startswith("killed") for mutant in mutants) / len(mutants)
     print(f"{killed:.1%} killed, {len(unknown)} survivors without a reason")
     return int(killed < GOAL or bool(unknown))
 
