@@ -9,6 +9,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from companion import Dropout, NaiveDropout, VanillaDropout, dropout, naive_dropout, vanilla_dropout
@@ -353,3 +354,21 @@ def test_compiled_with_a_rate_tensor(function):
         torch.testing.assert_close(y, function(x, p))
     with pytest.raises(ValueError, match=r"p must be in \[0, 1\]"):
         compiled(x, torch.tensor(1.3))
+
+
+class OnGpu(torch.Tensor):
+    """Says that it lies on a GPU."""
+
+    is_cuda, is_cpu = property(lambda self: True), property(lambda self: False)
+
+
+@pytest.mark.parametrize("p", [0.3, 0.8])
+def test_on_a_gpu_it_is_the_fused_kernel_of_torch_unless_a_generator_is_given(p):
+    x = random(50, 40)
+    there = x.as_subclass(OnGpu)
+    torch.manual_seed(0)
+    y = dropout(there, p)
+    torch.manual_seed(0)
+    assert torch.equal(y, F.dropout(x, p)) and not torch.equal(y, dropout(x, p))
+    for rate in (p, torch.tensor(p, dtype=torch.float64)):
+        assert torch.equal(dropout(there, rate, generator=generator()), dropout(x, p, generator=generator()))
