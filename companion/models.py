@@ -4,20 +4,29 @@ Model ``a * seeds + s`` belongs to arm a and seed s. All arms of a seed start fr
 in nothing but what the arm changes. M stacked models are M independent networks: a batched product never mixes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from companion.layers.dropout import dropout, naive_dropout, vanilla_dropout
 from companion.masks import check_p
 
-__all__ = ["SCHEMES", "StackedMLP"]
+__all__ = ["SCHEMES", "StackedConvNet", "StackedMLP"]
 
 SCHEMES = {"naive": naive_dropout, "vanilla": vanilla_dropout, "inverted": dropout}
 _ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}
+
+Drop = Callable[[Tensor, torch.Generator | None], Tensor]
+
+
+def _start(generators: Sequence[torch.Generator], arms: int, inputs: int, *shape: int) -> Tensor:
+    """Initial weights of all models, uniform in ±1/sqrt(inputs): one draw a seed, the same for every arm."""
+    draws = [(2 * torch.rand(shape, generator=g) - 1) * inputs**-0.5 for g in generators]
+    return torch.stack(draws).repeat(arms, *(1,) * len(shape))
 
 
 class StackedMLP(nn.Module):
@@ -63,9 +72,7 @@ class StackedMLP(nn.Module):
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         for inputs, outputs in pairwise(widths):
-            bound = inputs**-0.5
-            draws = [(2 * torch.rand(inputs + 1, outputs, generator=g) - 1) * bound for g in generators]
-            start = torch.stack(draws).repeat(self.arms, 1, 1)
+            start = _start(generators, self.arms, inputs, inputs + 1, outputs)
             self.weights.append(nn.Parameter(start[:, :-1].contiguous()))
             if bias:
                 self.biases.append(nn.Parameter(start[:, -1:].contiguous()))
@@ -112,3 +119,83 @@ class StackedMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.weights) - 1
         return self.linear(self.hidden(x)[-1] if last else self._drop(self._per_model(x), 0), last)
+
+
+class StackedConvNet(nn.Module):
+    """Small convolutional networks, one for each arm and seed, with dropout of its own kind for every arm.
+
+    Each is: (3x3 convolution, ReLU, dropout) for each entry of ``channels``, 2x2 pooling, one linear layer. Weights
+    start as in ``torch.nn.Conv2d`` and ``torch.nn.Linear``: uniform in ±1/sqrt(inputs), from a generator of the seed.
+
+    Args:
+        side: side of the square images, even.
+        channels: output channels of the convolutions, for example ``(12, 16)``.
+        classes: number of classes.
+        seeds: seeds of the initial weights; the same for every arm.
+        drops: one entry an arm: what is done to a map in training, ``drop(x, generator)`` with x of shape
+            (N, C, H, W), or None for nothing.
+        pool: "max" or "average".
+
+    Shape: input (models, n, side * side) or (seeds, n, side * side), repeated for every arm; output (models, n,
+    classes).
+    """
+
+    def __init__(
+        self,
+        side: int,
+        channels: Sequence[int],
+        classes: int,
+        seeds: Sequence[int],
+        drops: Sequence[Drop | None] = (None,),
+        *,
+        pool: Literal["max", "average"] = "max",
+    ) -> None:
+        super().__init__()
+        if side < 2 or side % 2:
+            raise ValueError(f"side must be even and at least 2, got {side}")
+        if pool not in ("max", "average"):
+            raise ValueError(f'pool must be "max" or "average", got {pool!r}')
+        self.side, self.channels, self.seeds, self.drops = side, tuple(channels), tuple(seeds), tuple(drops)
+        self.arms = len(self.drops)
+        self.pool = {"max": F.max_pool2d, "average": F.avg_pool2d}[pool]
+        self.generator: torch.Generator | None = None  # of the masks; None: torch's global one
+        self.kernels, self.shifts = nn.ParameterList(), nn.ParameterList()
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for inputs, outputs in pairwise((1, *channels)):
+            self.kernels.append(nn.Parameter(_start(generators, self.arms, 9 * inputs, outputs, inputs, 3, 3)))
+            self.shifts.append(nn.Parameter(_start(generators, self.arms, 9 * inputs, outputs)))
+        features = channels[-1] * (side // 2) ** 2
+        self.weight = nn.Parameter(_start(generators, self.arms, features, features, classes))
+        self.bias = nn.Parameter(_start(generators, self.arms, features, 1, classes))
+
+    @property
+    def models(self) -> int:
+        return self.arms * len(self.seeds)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The maps behind every convolution, ReLU and dropout: a list of (models, n, channels, side, side)."""
+        x = x.view(*x.shape[:2], 1, self.side, self.side)
+        x = x if x.shape[0] == self.models else x.repeat(self.arms, 1, 1, 1, 1)
+        found = []
+        for kernel, shift in zip(self.kernels, self.shifts, strict=True):
+            # The models are groups of one convolution over n images with models x channels channels.
+            together = x.transpose(0, 1).flatten(1, 2)
+            y = F.conv2d(together, kernel.flatten(0, 1), shift.flatten(), padding=1, groups=self.models)
+            x = self._drop(y.relu().unflatten(1, (self.models, -1)).transpose(0, 1))
+            found.append(x)
+        return found
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if not self.training or all(drop is None for drop in self.drops):
+            return x
+        arms = []
+        for drop, maps in zip(self.drops, x.unflatten(0, (self.arms, -1)), strict=True):
+            if drop is not None:
+                maps = drop(maps.flatten(0, 1), self.generator).view(maps.shape)
+            arms.append(maps)
+        return torch.cat(arms)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.maps(x)[-1]
+        pooled = self.pool(maps.flatten(0, 1), 2).view(*maps.shape[:2], -1)
+        return torch.baddbmm(self.bias, pooled, self.weight)

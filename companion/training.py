@@ -1,7 +1,7 @@
 """Trains many small networks at once: the arms of an experiment times its seeds.
 
 Paired by construction: all arms of a seed see the same examples in the same order, start from the same weights (see
-:class:`companion.models.StackedMLP`) and take the same number of steps. Losses of different models are summed, and the
+:mod:`companion.models`) and take the same number of steps. Losses of different models are summed, and the
 optimizers act element by element, so that every model trains as if it were alone.
 """
 
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from companion.data import Examples
-from companion.models import StackedMLP
+from companion.models import StackedConvNet, StackedMLP
 
 __all__ = ["accuracy", "adam", "adamw", "evaluate", "nll", "train"]
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+Models = StackedMLP | StackedConvNet
 
 
 def adam(lr: float) -> Optimizer:
@@ -39,17 +40,17 @@ def batches(seeds: Iterable[int], n: int, steps: int, batch: int) -> Tensor:
 
 
 def train(
-    model: StackedMLP,
+    model: Models,
     examples: Examples,
     *,
     steps: int,
     batch: int = 50,
     optimizer: Optimizer | None = None,
     mask_seed: int = 0,
-    watch: Callable[[StackedMLP, int], None] | None = None,
+    watch: Callable[[Models, int], None] | None = None,
     watch_every: int = 0,
     progress: str | None = None,
-) -> StackedMLP:
+) -> Models:
     """Fits all models by cross-entropy and returns them in evaluation mode.
 
     Args:
@@ -101,7 +102,7 @@ def train(
     return model.eval()
 
 
-def _watch(model: StackedMLP, step: int, watch: Callable[[StackedMLP, int], None]) -> None:
+def _watch(model: Models, step: int, watch: Callable[[Models, int], None]) -> None:
     model.eval()
     with torch.no_grad():
         watch(model, step)
@@ -120,7 +121,7 @@ def nll(logits: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(model: StackedMLP, examples: Examples) -> dict[str, Tensor]:
+def evaluate(model: Models, examples: Examples) -> dict[str, Tensor]:
     """Accuracy and NLL of every model in evaluation mode: two tensors of shape (arms, seeds)."""
     was_training = model.training
     model.eval()
