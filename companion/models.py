@@ -196,6 +196,9 @@ class StackedConvNet(nn.Module):
         return torch.cat(arms)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.maps(x)[-1]
+        return self.read(self.maps(x)[-1])
+
+    def read(self, maps: Tensor) -> Tensor:
+        """The logits for the last maps: (models, n, channels, side, side) -> (models, n, classes)."""
         pooled = self.pool(maps.flatten(0, 1), 2).view(*maps.shape[:2], -1)
         return torch.baddbmm(self.bias, pooled, self.weight)

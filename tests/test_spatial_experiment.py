@@ -1,0 +1,89 @@
+"""Chapter 05's experiment: what is told of a dropped cell, in closed form, on made-up maps, and at a tiny size."""
+
+import pytest
+import torch
+
+from companion.experiments.protocol import load
+from companion.experiments.spatial_dropout import (
+    MASKS,
+    _reconstructed,
+    accuracies,
+    field,
+    field_leakage,
+    leakage,
+    logit_noise,
+    told,
+)
+
+
+def test_field_is_a_covariance_with_the_stated_correlation():
+    covariance = field(5, 1.5)
+    assert covariance.shape == (25, 25) and torch.equal(covariance, covariance.T)
+    assert bool((torch.linalg.eigvalsh(covariance) > -1e-12).all())
+    neighbour, diagonal = covariance[12, 13], covariance[12, 18]
+    torch.testing.assert_close(torch.stack([neighbour, diagonal]), torch.exp(-torch.tensor([1.0, 2.0]).double() / 4.5))
+    assert torch.equal(field(4, 0), torch.eye(16, dtype=torch.float64))
+    with pytest.raises(ValueError, match="length must not be negative, got -1"):
+        field(4, -1)
+
+
+def test_told_is_the_conditional_variance():
+    """One minus the variance that is left, by the inverse of the covariance: another way to the same number."""
+    root = torch.randn(7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    covariance = root @ root.T
+    kept = torch.tensor([1, 0, 1, 1, 0, 0, 1])
+    share = told(covariance, kept, ridge=0.0)
+    for cell in (1, 4, 5):
+        inner = [i for i in range(7) if kept[i] or i == cell]
+        precision = torch.linalg.inv(covariance[inner][:, inner])
+        left = 1 / precision[inner.index(cell), inner.index(cell)]
+        assert float(share[cell]) == pytest.approx(float(1 - left / covariance[cell, cell]), abs=1e-9)
+    assert share[kept.bool()].tolist() == pytest.approx([1.0] * 4)
+    assert bool((told(covariance, torch.zeros(7)) == 0).all())
+
+
+def test_smooth_maps_leak_and_noise_does_not():
+    shares = [field_leakage(length, masks=5) for length in (0, 0.5, 1.0, 2.0)]
+    assert abs(shares[0]) < 1e-9 and shares == sorted(shares) and 0.5 < shares[2] < 0.8 and shares[3] > 0.95
+    assert field_leakage(1.0, p=0.2, masks=5) > shares[2] > field_leakage(1.0, p=0.8, masks=5)
+
+
+def test_reconstruction_finds_what_is_there_and_nothing_else():
+    """Two channels of noise that are copies of each other: all is told by the other channel, nothing by its own."""
+    x, y = torch.randn(2, 400, 1, 8, 8, generator=torch.Generator().manual_seed(1)).repeat(1, 1, 2, 1, 1)
+    mask = torch.ones(2, 8, 8)
+    mask[0, 3, 3] = mask[0, 4, 5] = 0
+    assert _reconstructed(x, y, mask, together=True) > 0.98
+    assert _reconstructed(x, y, mask, together=False) < 0.05
+    gone = torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])
+    assert _reconstructed(x, y, gone, together=False) == pytest.approx(0)
+    border = torch.ones(2, 8, 8)
+    border[0, 0] = 0
+    border[0, 3, 3] = 0  # cells at the border are not counted
+    assert _reconstructed(x, y, border, together=True) > 0.98
+
+
+def test_masks_are_of_cells_and_of_channels():
+    x = torch.empty(3, 4, 6, 6)
+    cells, channels = (mask(x, 0.5, generator=torch.Generator().manual_seed(2)) for mask in MASKS.values())
+    assert cells.shape == channels.shape == x.shape
+    assert not bool((cells == cells[..., :1, :1]).all()) and bool((channels == channels[..., :1, :1]).all())
+
+
+def test_records_at_a_tiny_size():
+    record = leakage(seeds=(0, 1), steps=2, masks=1)
+    assert record.arms == ("cells", "channels") and len(record.metrics) == 4
+    assert record.metrics["told by its own channel, layer 1"]["channels"] == [0.0, 0.0]
+    noise = logit_noise(seeds=(0, 1), steps=2, draws=1)
+    assert min(noise.metrics["noise / signal"]["cells"]) > 0
+    arms = accuracies(seeds=(0, 1), rates=(0.5,), steps=2)
+    assert arms.arms == ("none", "cells, p = 0.5", "channels, p = 0.5") and set(arms.metrics) == {"accuracy", "NLL"}
+
+
+def test_stored_records_say_what_the_chapter_rests_on():
+    record = load("spatial-leakage")
+    for layer in (1, 2):
+        assert record.mean(f"told by its own channel, layer {layer}", "cells").low > 0.5
+        assert set(record.metrics[f"told by its own channel, layer {layer}"]["channels"]) == {0.0}
+        assert record.mean(f"told by all channels, layer {layer}", "channels").low > 0.5
+    assert load("spatial-noise").effect("noise / signal", "channels", "cells").low > 0
