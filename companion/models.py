@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from companion.layers.base import apply_mask, inverse
 from companion.layers.dropout import dropout, naive_dropout, vanilla_dropout
-from companion.masks import check_p
+from companion.masks import bernoulli, check_p
 
-__all__ = ["SCHEMES", "StackedConvNet", "StackedMLP"]
+__all__ = ["SCHEMES", "StackedConvNet", "StackedMLP", "StackedResidualMLP"]
 
 SCHEMES = {"naive": naive_dropout, "vanilla": vanilla_dropout, "inverted": dropout}
 _ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}
@@ -202,3 +203,60 @@ class StackedConvNet(nn.Module):
         """The logits for the last maps: (models, n, channels, side, side) -> (models, n, classes)."""
         pooled = self.pool(maps.flatten(0, 1), 2).view(*maps.shape[:2], -1)
         return torch.baddbmm(self.bias, pooled, self.weight)
+
+
+class StackedResidualMLP(nn.Module):
+    """Deep residual networks of small blocks, one for each arm and seed, whose blocks are dropped by stochastic depth.
+
+    A linear stem, then blocks x + f(norm(x)), where f is linear, ReLU, linear and the norm is that of the features
+    without parameters, then norm and a linear head. A coin decides about a block of one model for the whole batch. All
+    blocks are computed, because a stack of models has no step at which all drop the same one: what is saved is shown
+    with :class:`companion.layers.stochastic_depth.StochasticDepth`.
+
+    Args:
+        features: number of inputs.
+        width: units of every layer.
+        classes: number of classes.
+        seeds: seeds of the initial weights; the same for every arm.
+        rates: one entry an arm: the probability of dropping each block, in order, from :mod:`companion.schedules` say.
+            All arms have as many blocks.
+
+    Shape: input (models, n, features) or (seeds, n, features), repeated for every arm; output (models, n, classes).
+    """
+
+    def __init__(
+        self, features: int, width: int, classes: int, seeds: Sequence[int], rates: Sequence[Sequence[float]]
+    ) -> None:
+        super().__init__()
+        depths = {len(entry) for entry in rates}
+        if len(depths) != 1:
+            raise ValueError(f"rates must have as many blocks in every arm, got {sorted(depths)}")
+        self.seeds, self.arms, (self.depth,) = tuple(seeds), len(rates), depths
+        self.generator: torch.Generator | None = None  # of the coins; None: torch's global one
+        p = torch.tensor([[check_p(float(value)) for value in entry] for entry in rates], dtype=torch.float64)
+        self.register_buffer("p", p.repeat_interleave(len(self.seeds), 0)[:, :, None, None])  # models, blocks, 1, 1
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        sizes = [(features, width), *[(width, width)] * (2 * self.depth), (width, classes)]
+        starts = [_start(generators, self.arms, inputs, inputs + 1, outputs) for inputs, outputs in sizes]
+        self.weights = nn.ParameterList(nn.Parameter(start[:, :-1].contiguous()) for start in starts)
+        self.biases = nn.ParameterList(nn.Parameter(start[:, -1:].contiguous()) for start in starts)
+
+    @property
+    def models(self) -> int:
+        return self.arms * len(self.seeds)
+
+    def linear(self, x: Tensor, layer: int) -> Tensor:
+        return torch.baddbmm(self.biases[layer], x, self.weights[layer])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x if x.shape[0] == self.models else x.repeat(self.arms, 1, 1)
+        x = self.linear(x, 0)
+        for block in range(self.depth):
+            branch = self.linear(F.layer_norm(x, x.shape[-1:]), 2 * block + 1).relu()
+            branch = self.linear(branch, 2 * block + 2)
+            p = self.p[:, block]
+            if self.training and bool(p.any()):
+                coins = bernoulli(p.shape, p, device=x.device, generator=self.generator)
+                branch = apply_mask(branch, coins, inverse(p))
+            x = x + branch
+        return self.linear(F.layer_norm(x, x.shape[-1:]), 2 * self.depth + 1)

@@ -5,6 +5,7 @@ Paired by construction: all arms of a seed see the same examples in the same ord
 optimizers act element by element, so that every model trains as if it were alone.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable
 
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from companion.data import Examples
-from companion.models import StackedConvNet, StackedMLP
+from companion.models import StackedConvNet, StackedMLP, StackedResidualMLP
 
-__all__ = ["accuracy", "adam", "adamw", "evaluate", "nll", "train"]
+__all__ = ["accuracy", "adam", "adamw", "cosine_adam", "evaluate", "nll", "train"]
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-Models = StackedMLP | StackedConvNet
+Models = StackedMLP | StackedConvNet | StackedResidualMLP
 
 
 def adam(lr: float) -> Optimizer:
@@ -30,6 +31,23 @@ def adam(lr: float) -> Optimizer:
 def adamw(lr: float, weight_decay: float) -> Optimizer:
     """AdamW with decoupled ``weight_decay``, all models in one fused step."""
     return lambda parameters: torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+
+
+def cosine_adam(lr: float, steps: int, warm_up: int = 0) -> Optimizer:
+    """Adam whose rate rises linearly to ``lr`` over ``warm_up`` steps, then falls by half a cosine to 0 at ``steps``."""
+
+    def share(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))) / 2
+
+    def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = adam(lr)(parameters)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+        optimizer.register_step_post_hook(lambda *_: schedule.step())
+        return optimizer
+
+    return make
 
 
 def batches(seeds: Iterable[int], n: int, steps: int, batch: int) -> Tensor:

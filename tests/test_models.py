@@ -1,4 +1,4 @@
-"""Stacked convolutional networks are as many separate ones, and the arms of a seed differ in their dropout alone."""
+"""Stacked networks are as many separate ones, and the arms of a seed differ in their dropout alone."""
 
 import pytest
 import torch
@@ -7,8 +7,8 @@ from torch import nn
 
 from companion import dropout, spatial_dropout
 from companion.data import digits
-from companion.models import StackedConvNet
-from companion.training import evaluate, train
+from companion.models import StackedConvNet, StackedResidualMLP
+from companion.training import cosine_adam, evaluate, train
 
 
 def cells(x, generator):
@@ -90,3 +90,60 @@ def test_wrong_arguments_are_named():
         StackedConvNet(7, (4,), 10, [0])
     with pytest.raises(ValueError, match=r"pool must be \"max\" or \"average\", got 'min'"):
         StackedConvNet(8, (4,), 10, [0], pool="min")
+
+
+# --- residual networks ------------------------------------------------------------------------------------------------
+
+
+def by_hand(net, m, x, gates):
+    """Model m with plain functions; ``gates`` are the factors on its branches."""
+    w, b = ([p[m] for p in part] for part in (net.weights, net.biases))
+    x = x @ w[0] + b[0]
+    for block, gate in enumerate(gates):
+        inner = (F.layer_norm(x, (6,)) @ w[2 * block + 1] + b[2 * block + 1]).relu()
+        x = x + gate * (inner @ w[2 * block + 2] + b[2 * block + 2])
+    return F.layer_norm(x, (6,)) @ w[-1] + b[-1]
+
+
+def test_residual_networks_are_networks_of_their_own():
+    net = StackedResidualMLP(9, 6, 3, [1, 2], [[0.0] * 3, [0.1, 0.2, 0.3]]).eval()
+    x = torch.randn(2, 5, 9, generator=torch.Generator().manual_seed(0))
+    y = net(x)
+    assert y.shape == (4, 5, 3) and torch.equal(y[:2], y[2:])  # arms differ in training only
+    for m in range(4):
+        torch.testing.assert_close(y[m], by_hand(net, m, x[m % 2], [1, 1, 1]))
+
+
+def test_a_block_of_a_model_is_there_for_the_whole_batch_or_not_at_all():
+    p = 0.4
+    net = StackedResidualMLP(9, 6, 3, [1], [[0.0, 0.0], [p, p]]).train()
+    x = torch.randn(1, 5, 9, generator=torch.Generator().manual_seed(0))
+    net.generator = torch.Generator().manual_seed(3)
+    ways = {(a, b): by_hand(net, 1, x[0], (a / (1 - p), b / (1 - p))) for a in (0, 1) for b in (0, 1)}
+    seen = dict.fromkeys(ways, 0)
+    for _ in range(400):
+        plain, dropped = net(x)
+        torch.testing.assert_close(plain, by_hand(net, 0, x[0], (1, 1)))
+        (found,) = [way for way, y in ways.items() if torch.allclose(dropped, y, atol=1e-5)]
+        seen[found] += 1
+    for (a, b), count in seen.items():
+        chance = (1 - p if a else p) * (1 - p if b else p)
+        assert abs(count - 400 * chance) < 4.5 * (400 * chance * (1 - chance)) ** 0.5
+    with pytest.raises(ValueError, match=r"rates must have as many blocks in every arm, got \[1, 2\]"):
+        StackedResidualMLP(9, 6, 3, [1], [[0.1], [0.1, 0.2]])
+
+
+def test_the_learning_rate_rises_and_falls():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = cosine_adam(0.1, 14, warm_up=4)([weight])
+    rates = []
+    for _ in range(14):
+        rates.append(optimizer.param_groups[0]["lr"])
+        weight.grad = torch.ones(1)
+        optimizer.step()
+    assert rates[:5] == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1]) and rates[9] == pytest.approx(0.05)
+    assert rates[4:] == sorted(rates[4:], reverse=True) and 0 < rates[-1] < 0.003
+    task = digits([0], n_train=200, n_test=200)
+    net = StackedResidualMLP(64, 16, 10, [0], [[0.0] * 4])
+    train(net, task.train, steps=60, optimizer=cosine_adam(1e-2, 60, 10))
+    assert float(evaluate(net, task.test.open())["accuracy"]) > 0.8
