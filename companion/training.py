@@ -34,7 +34,7 @@ def adamw(lr: float, weight_decay: float) -> Optimizer:
 
 
 def cosine_adam(lr: float, steps: int, warm_up: int = 0) -> Optimizer:
-    """Adam whose rate rises linearly to ``lr`` over ``warm_up`` steps, then falls by half a cosine to 0 at ``steps``."""
+    """Adam whose rate rises linearly to ``lr`` over ``warm_up`` steps and falls to 0 at ``steps`` by half a cosine."""
 
     def share(step: int) -> float:
         if step < warm_up:
