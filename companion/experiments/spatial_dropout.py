@@ -7,7 +7,7 @@ more than cell masks. The usual tutorials predict that training with channel mas
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -81,7 +81,14 @@ def told(covariance: Tensor, kept: Tensor, ridge: float = 1e-6) -> Tensor:
     return (cross * torch.linalg.solve(inner, cross)).sum(0) / covariance.diagonal()
 
 
-def field_leakage(length: float, p: float = 0.5, side: int = 12, masks: int = 20, seed: int = 0) -> float:
+def field_leakage(
+    length: float,
+    p: float = 0.5,
+    side: int = 12,
+    masks: int = 20,
+    seed: int = 0,
+    mask_of: Callable[..., Tensor] = element_mask,
+) -> float:
     """Mean share of a dropped cell that the surviving cells of the same map tell: exact, averaged over masks.
 
     Args:
@@ -90,12 +97,13 @@ def field_leakage(length: float, p: float = 0.5, side: int = 12, masks: int = 20
         side: side of the map; cells nearer than 3 to its border are not counted.
         masks: number of masks.
         seed: seed of the masks.
+        mask_of: draws the masks, ``mask_of(x, p, generator=...)`` for x of shape (masks, 1, side, side).
     """
     covariance, generator = field(side, length), torch.Generator().manual_seed(seed)
     inner = torch.zeros(side, side, dtype=torch.bool)
     inner[3:-3, 3:-3] = True
     shares = []
-    for mask in element_mask(torch.empty(masks, side * side), p, generator=generator):
+    for mask in mask_of(torch.empty(masks, 1, side, side), p, generator=generator).flatten(1):
         shares.append(told(covariance, mask)[inner.flatten() & (mask == 0)])
     return float(torch.cat(shares).mean())
 
