@@ -16,12 +16,14 @@ from companion.widgets.co_adaptation import dependence_figure
 from companion.widgets.ensembles import ensemble_figure
 from companion.widgets.inverted_scaling import one_unit_moments, scaling_figure
 from companion.widgets.masks import mask_figure, masked_sum_moments
+from companion.widgets.spatial_dropout import spatial_figure
 
 FIGURES = {
     "co_adaptation": dependence_figure,
     "masks": mask_figure,
     "inverted_scaling": scaling_figure,
     "ensembles": ensemble_figure,
+    "spatial_dropout": spatial_figure,
 }
 every_figure = pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES)
 

@@ -18,6 +18,7 @@ from companion.layers.dropout import dropout
 from companion.layers.spatial import spatial_dropout
 from companion.masks import channel_mask, element_mask
 from companion.models import Drop, StackedConvNet
+from companion.nested import drop_levels
 from companion.training import accuracy, adam, nll, train
 
 __all__ = [
@@ -78,7 +79,7 @@ def told(covariance: Tensor, kept: Tensor, ridge: float = 1e-6) -> Tensor:
     kept = kept.bool()
     cross = covariance[kept]
     inner = cross[:, kept] + ridge * torch.eye(int(kept.sum()), dtype=covariance.dtype)
-    return (cross * torch.linalg.solve(inner, cross)).sum(0) / covariance.diagonal()
+    return (cross * torch.linalg.solve(inner, cross)).sum(0) / covariance.diagonal().clamp(min=1e-12)
 
 
 def field_leakage(
@@ -145,8 +146,41 @@ def leakage(seeds: Sequence[int] = range(8), p: float = 0.5, steps: int = 250, m
         seeds=task.seeds,
         budget={"steps": steps, "batch": 64, "p": p, "masks": masks},
         metrics=metrics,
+        notes=_shown(seen[0][0], unseen[0][0, 0]),
         tolerance={label: 0.02 for label in metrics},
     )
+
+
+# The grid of rates and the masks of the interactive figure.
+STEPS, DRAWS, SHOWN = 20, 12, 4
+
+
+def shown_levels() -> list[str]:
+    """Masks of the figure for all rates at once, nested; see :func:`companion.nested.drop_levels`."""
+    return drop_levels(DRAWS, SHOWN * 64, steps=STEPS, seed=5)
+
+
+def _shown(fit: Tensor, image: Tensor) -> dict[str, list]:
+    """What the interactive figure shows: the liveliest maps of one image, and what its masks leave to be told.
+
+    Args:
+        fit: Tensor[n, C, H, W], maps of the training images.
+        image: Tensor[C, H, W], maps of one test image.
+    """
+    channels = image.flatten(1).std(1).topk(SHOWN).indices.sort().values
+    maps = image[channels] / image[channels].amax((1, 2), keepdim=True)
+    levels = torch.tensor([[ord(letter) - 97 for letter in row] for row in shown_levels()]).view(DRAWS, SHOWN, 64)
+    covariances = [fit[:, channel].flatten(1).double().T.corrcoef().nan_to_num() for channel in channels]
+    shares = []
+    for masks in levels:
+        shares.append([])
+        for step in range(STEPS + 1):
+            kept = masks >= step
+            found = [told(cov, mask, 1e-2)[~mask] for cov, mask in zip(covariances, kept, strict=True)]
+            alive = [cov.diagonal()[~mask] > 0.5 for cov, mask in zip(covariances, kept, strict=True)]
+            gone = torch.cat([share[lives] for share, lives in zip(found, alive, strict=True)])
+            shares[-1].append(round(float(gone.mean()), 3) if len(gone) else 0.0)
+    return {"maps": (99 * maps).round().int().tolist(), "told": shares}
 
 
 def _reconstructed(x: Tensor, y: Tensor, mask: Tensor, together: bool) -> float:
