@@ -5,7 +5,10 @@ import torch
 
 from companion.experiments.protocol import load
 from companion.experiments.spatial_dropout import (
+    DRAWS,
     MASKS,
+    SHOWN,
+    STEPS,
     _reconstructed,
     accuracies,
     field,
@@ -14,6 +17,7 @@ from companion.experiments.spatial_dropout import (
     logit_noise,
     told,
 )
+from companion.figures import spatial_dropout as pictures
 
 
 def test_field_is_a_covariance_with_the_stated_correlation():
@@ -87,3 +91,22 @@ def test_stored_records_say_what_the_chapter_rests_on():
         assert set(record.metrics[f"told by its own channel, layer {layer}"]["channels"]) == {0.0}
         assert record.mean(f"told by all channels, layer {layer}", "channels").low > 0.5
     assert load("spatial-noise").effect("noise / signal", "channels", "cells").low > 0
+
+
+def test_pictures_say_what_they_show():
+    picture = pictures.told_against_length([0, 1], {"cells": [0.0, 0.7], "channels": [0.0, 0.0]})
+    assert "cells: from 0.00 to 0.70; channels: from 0.00 to 0.00" in picture.alt
+    record = load("spatial-leakage")
+    alt = pictures.told_by_whom(record).alt
+    for layer in (1, 2):
+        shown = record.mean(f"told by all channels, layer {layer}", "channels").mean
+        assert f"layer {layer}, channels, by all channels: {shown:.2f}" in alt
+
+
+def test_the_share_that_the_figure_tells_is_that_of_its_masks():
+    """At p = 0 and p = 1 nothing is told of anything; between, less is told at a higher rate."""
+    told_at = torch.tensor(load("spatial-leakage").notes["told"])
+    assert told_at.shape == (DRAWS, STEPS + 1) and bool((told_at[:, [0, -1]] == 0).all())
+    mean = told_at.mean(0)
+    assert mean[2] > mean[10] > mean[18] > 0 and bool((told_at < 1).all())
+    assert torch.tensor(load("spatial-leakage").notes["maps"]).shape == (SHOWN, 8, 8)
