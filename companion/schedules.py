@@ -4,7 +4,7 @@ Over depth: a rate a block, because what an early block computes is used by all 
 three conventions are in use, all called linear, which differ in the first and the last rate:
 
 ========================= ========================== ======================= ==============================
-function                  :math:`p_l`                first and last rate     used by
+function                  rate :math:`p_l`           first and last rate     used by
 ========================= ========================== ======================= ==============================
 :func:`linear_depth`      :math:`p_L\, l / L`        p_L / L and p_L         Huang et al. (2016), eq. 4
 :func:`inclusive_depth`   :math:`p_L (l-1) / (L-1)`  0 and p_L               timm, most vision transformers

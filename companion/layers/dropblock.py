@@ -9,7 +9,7 @@ What is asked for is a rate :math:`p` of dropped *cells*. Three ways lead from :
 lengths :math:`L_a` and block lengths :math:`k_a = \min(k, L_a)` along the axes :math:`a`:
 
 =========== ======================================= ================================================================
-calibrate   seeds                                   :math:`\gamma`
+calibrate   seeds                                   rate of seeds :math:`\gamma`
 =========== ======================================= ================================================================
 ``exact``   where a whole block fits                so that the mean of :math:`1-(1-\gamma)^n` over the map is p
 ``uniform`` wherever a block touches the map        :math:`1 - (1-p)^{1/k^d}`, as :math:`n = k^d` for each cell
