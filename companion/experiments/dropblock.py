@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.data import digits
-from companion.experiments.protocol import Record, make_record
+from companion.experiments.protocol import Record, make_record, scores
 from companion.experiments.spatial_dropout import field, told
 from companion.layers.dropblock import drop_block, seed_rate
 from companion.layers.dropout import dropout
@@ -23,7 +23,7 @@ from companion.layers.spatial import spatial_dropout
 from companion.masks import block_mask
 from companion.models import Drop, StackedConvNet
 from companion.schedules import Ramp, advance
-from companion.training import Optimizer, accuracy, adam, nll, train
+from companion.training import Optimizer, adam, evaluate, train
 
 __all__ = ["EXPERIMENTS", "accuracies", "blocks", "counted_rate_map", "ramps", "told_by_the_ring"]
 
@@ -90,24 +90,6 @@ def _shared_cells(p: float) -> Drop:
     return drop
 
 
-def _report(name: str, started: float, task: Any, arms: dict[str, Any], net: StackedConvNet, budget: dict) -> Record:
-    test = task.test.open()
-    with torch.no_grad():
-        logits = net(test.x)
-    shape = (len(arms), len(task.seeds))
-    found = {"accuracy": 100 * accuracy(logits, test.y).view(shape), "NLL": nll(logits, test.y).view(shape)}
-    return make_record(
-        name,
-        started=started,
-        task=task.name,
-        arms=tuple(arms),
-        seeds=task.seeds,
-        budget=budget,
-        metrics={metric: dict(zip(arms, values, strict=True)) for metric, values in found.items()},
-        units={"accuracy": "%", "NLL": "nats"},
-    )
-
-
 def accuracies(seeds: Sequence[int] = range(8), p: float = 0.5, steps: int = 300, batch: int = 32) -> Record:
     """Cells, blocks and channels, each with masks of its own for every channel or shared by all of them.
 
@@ -126,7 +108,14 @@ def accuracies(seeds: Sequence[int] = range(8), p: float = 0.5, steps: int = 300
     }
     net = StackedConvNet(8, (12, 16), task.classes, task.seeds, tuple(arms.values()))
     train(net, task.train, steps=steps, batch=batch, progress="cells, blocks, channels")
-    return _report("block-accuracy", started, task, arms, net, {"steps": steps, "batch": batch, "p": p, "block": 3})
+    return make_record(
+        "block-accuracy",
+        started=started,
+        task=task.name,
+        seeds=task.seeds,
+        budget={"steps": steps, "batch": batch, "p": p, "block": 3},
+        **scores(list(arms), evaluate(net, task.test.open())),
+    )
 
 
 def _advancing(optimizer: Optimizer, ramps: nn.Module) -> Optimizer:
@@ -155,7 +144,14 @@ def ramps(seeds: Sequence[int] = range(8), p: float = 0.7, steps: int = 300, bat
     train(
         net, task.train, steps=steps, batch=batch, optimizer=_advancing(adam(3e-3), moving), progress="rates that move"
     )
-    return _report("block-ramp", started, task, arms, net, {"steps": steps, "batch": batch, "p": p, "block": 3})
+    return make_record(
+        "block-ramp",
+        started=started,
+        task=task.name,
+        seeds=task.seeds,
+        budget={"steps": steps, "batch": batch, "p": p, "block": 3},
+        **scores(list(arms), evaluate(net, task.test.open())),
+    )
 
 
 EXPERIMENTS = {"block-accuracy": accuracies, "block-ramp": ramps}

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from companion.data import Examples, digits
 from companion.ensembles import enumerate_masks
-from companion.experiments.protocol import Record, make_record
+from companion.experiments.protocol import Record, make_record, scores
 from companion.layers.dropconnect import DropConnectLinear, expected_relu, gaussian_mean, gaussian_moments
 from companion.layers.dropout import Dropout
-from companion.training import batches
+from companion.training import accuracy, batches, nll
 
 __all__ = ["EXPERIMENTS", "accuracies", "all_outputs", "covariance", "inference", "mean_activation", "mean_of_relu"]
 
@@ -141,24 +141,21 @@ def accuracies(
     settings = {"none": ("none", 0.0)} | {
         f"{kind}, p = {p:g}": (kind, p) for p in rates for kind in ("units", "weights")
     }
-    found: dict[str, dict[str, list[float]]] = {"accuracy": {}, "NLL": {}}
-    for arm, (kind, p) in settings.items():
+    logits = []
+    for kind, p in settings.values():
         for s, seed in enumerate(task.seeds):
             net = _trained(kind, p, s, seed, task.train, index[s], 3e-3)
             with torch.no_grad():
-                logits = net(test.x[s])
-            right = (logits.argmax(-1) == test.y[s]).double().mean()
-            found["accuracy"].setdefault(arm, []).append(100 * float(right))
-            found["NLL"].setdefault(arm, []).append(float(F.cross_entropy(logits, test.y[s])))
+                logits.append(net(test.x[s]))
+    said, shape = torch.stack(logits), (len(settings), len(task.seeds))
+    found = {"accuracy": accuracy(said, test.y).view(shape), "nll": nll(said, test.y).view(shape)}
     return make_record(
         "dropconnect-accuracy",
         started=started,
         task=task.name,
-        arms=tuple(settings),
         seeds=task.seeds,
         budget={"steps": steps, "batch": batch},
-        metrics=found,
-        units={"accuracy": "%", "NLL": "nats"},
+        **scores(list(settings), found),
     )
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "make_record",
     "paired",
     "say",
+    "scores",
     "verified",
 ]
 
@@ -284,6 +285,24 @@ def make_record(name: str, *, started: float, **parts: Any) -> Record:
     parts = {key: _rounded(value) if key != "arms" else value for key, value in parts.items()}
     parts["arms"], parts["seeds"] = tuple(parts["arms"]), tuple(parts["seeds"])
     return Record(name=name, seconds=round(time.perf_counter() - started, 1), versions=versions, **parts)
+
+
+def scores(arms: Sequence[str], found: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Parts of a record for what :func:`companion.training.evaluate` found: accuracy in percent and NLL in nats.
+
+    Args:
+        arms: names of the arms, in order.
+        found: "accuracy" and "nll", each Tensor[arms, seeds].
+
+    Returns:
+        Keyword arguments of :func:`make_record`: arms, metrics and units.
+    """
+    values = {"accuracy": 100 * found["accuracy"], "NLL": found["nll"]}
+    return {
+        "arms": tuple(arms),
+        "metrics": {metric: dict(zip(arms, rows, strict=True)) for metric, rows in values.items()},
+        "units": {"accuracy": "%", "NLL": "nats"},
+    }
 
 
 def load(name: str, folder: Path = RECORDS) -> Record:

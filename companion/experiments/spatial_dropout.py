@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from companion.data import digits
-from companion.experiments.protocol import Record, make_record
+from companion.experiments.protocol import Record, make_record, scores
 from companion.layers.dropout import dropout
 from companion.layers.spatial import spatial_dropout
 from companion.masks import channel_mask, element_mask
 from companion.models import Drop, StackedConvNet
 from companion.nested import drop_levels
-from companion.training import accuracy, adam, nll, train
+from companion.training import accuracy, adam, evaluate, train
 
 __all__ = [
     "EXPERIMENTS",
@@ -259,20 +259,13 @@ def accuracies(
     arms = {"none": None} | {f"{kind}, p = {p:g}": _drop(kind, p) for p in rates for kind in MASKS}
     net = StackedConvNet(8, (12, 16), task.classes, task.seeds, tuple(arms.values()))
     train(net, task.train, steps=steps, batch=batch, progress="cells against channels")
-    test = task.test.open()
-    with torch.no_grad():
-        logits = net(test.x)
-    shape = (len(arms), len(task.seeds))
-    found = {"accuracy": 100 * accuracy(logits, test.y).view(shape), "NLL": nll(logits, test.y).view(shape)}
     return make_record(
         "spatial-accuracy",
         started=started,
         task=task.name,
-        arms=tuple(arms),
         seeds=task.seeds,
         budget={"steps": steps, "batch": batch},
-        metrics={metric: dict(zip(arms, values, strict=True)) for metric, values in found.items()},
-        units={"accuracy": "%", "NLL": "nats"},
+        **scores(list(arms), evaluate(net, task.test.open())),
     )
 
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from companion.data import digits
-from companion.experiments.protocol import Record, make_record
+from companion.experiments.protocol import Record, make_record, scores
 from companion.layers.stochastic_depth import DropPath, StochasticDepth
 from companion.models import StackedResidualMLP
 from companion.schedules import constant_depth, expected_depth, linear_depth
-from companion.training import accuracy, cosine_adam, nll, train
+from companion.training import cosine_adam, evaluate, train
 
 __all__ = ["EXPERIMENTS", "Counted", "accuracies", "computed_blocks", "computed_rows", "time_ratios"]
 
@@ -157,20 +157,13 @@ def accuracies(seeds: Sequence[int] = range(8), depth: int = 24, width: int = 32
     arms = {"full depth": constant_depth(depth, 0.0), "linear": linear, "constant": constant}
     net = StackedResidualMLP(64, width, task.classes, task.seeds, list(arms.values()))
     train(net, task.train, steps=steps, optimizer=cosine_adam(3e-3, steps, 40), progress="schedules over depth")
-    test = task.test.open()
-    with torch.no_grad():
-        logits = net(test.x)
-    shape = (len(arms), len(task.seeds))
-    found = {"accuracy": 100 * accuracy(logits, test.y).view(shape), "NLL": nll(logits, test.y).view(shape)}
     return make_record(
         "depth-schedules",
         started=started,
         task=task.name,
-        arms=tuple(arms),
         seeds=task.seeds,
         budget={"steps": steps, "batch": 50, "blocks": depth, "width": width},
-        metrics={metric: dict(zip(arms, values, strict=True)) for metric, values in found.items()},
-        units={"accuracy": "%", "NLL": "nats"},
+        **scores(list(arms), evaluate(net, task.test.open())),
     )
 
 
