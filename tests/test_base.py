@@ -6,10 +6,12 @@ import pickle
 import pytest
 import torch
 
-from companion.layers.base import DropoutModule, apply_mask, check_input, inverse, never_drops, rescale
+from companion.layers import base
+from companion.layers.base import MIDDLE, DropoutModule, apply_mask, check_input, inverse, never_drops, rescale
 from companion.masks import FEW, bernoulli
+from companion.schedules import Ramp
 
-SIZES = [(7, 11), (3, FEW // 4 + 1, 5)]
+SIZES = [(7, 11), (3, FEW // 4 + 1, 5), (3, MIDDLE // 4 + 1, 5)]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.complex64, torch.complex128]
 
 
@@ -133,3 +135,70 @@ def test_the_shell():
         assert other.p == 0.25
     with pytest.raises(ValueError, match=r"p must be in \[0, 1\], got 1.5"):
         DropoutModule(1.5)
+
+
+# --- masks over rows --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mask", "own"),
+    [
+        ((2, 3, 1, 1), True),
+        ((2, 1, 1, 1), True),
+        ((2, 3, 4, 1), True),
+        ((1, 1, 1, 1), True),  # one coin for everything
+        ((2, 3, 4, 5), False),  # each cell has its own
+        ((1, 3, 1, 1), False),  # shared by the samples
+        ((2, 1, 4, 1), False),
+        ((2, 1, 1, 5), False),
+        ((3, 1, 1), False),  # fewer axes
+        ((5,), False),
+    ],
+)
+def test_which_masks_own_rows(mask, own):
+    x = torch.ones(2, 3, 4, 5)
+    assert base._owns_rows(torch.ones(mask), x) == own
+    assert not base._owns_rows(torch.ones(mask), x.to(memory_format=torch.channels_last))
+
+
+@pytest.mark.parametrize("narrow", [(6, 5, 1, 1), (6, 1, 1, 1), (1, 5, 1, 1), (6, 1, 3, 1)])
+@pytest.mark.parametrize("dropped", [0, 1, 4, 6])
+def test_large_inputs_come_to_the_same(monkeypatch, narrow, dropped):
+    """Little to erase, much to erase, and masks that own no rows."""
+    monkeypatch.setattr(base, "LARGE", 1)
+    x, _ = drawn((6, 5, 3 * 4, 3 * FEW // 16 // 15))
+    narrow = (*narrow[:2], 12 if narrow[2] > 1 else 1, narrow[3])
+    mask = torch.ones(narrow, dtype=torch.uint8)
+    mask.view(-1)[torch.randperm(mask.numel(), generator=torch.Generator().manual_seed(1))[:dropped]] = 0
+    assert x.numel() >= FEW
+    assert torch.equal(apply_mask(x, mask, 2.5), chosen(x, mask.expand(x.shape), 2.5))
+
+
+# --- while compiling --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "format"), [((2, 3, 4, 5), torch.channels_last), ((2, 3, 4, 5, 6), torch.channels_last_3d)]
+)
+def test_memory_format_is_kept_while_compiling(shape, format):
+    torch._dynamo.reset()
+    x, mask = drawn(shape)
+    compiled = torch.compile(lambda x, mask: apply_mask(x, mask, 2.0), backend="eager", fullgraph=True)
+    y = compiled(x.to(memory_format=format), mask)
+    assert torch.equal(y, chosen(x, mask, 2.0)) and y.is_contiguous(memory_format=format)
+    assert compiled(x, mask).is_contiguous()
+    one = torch.ones(shape[:2] + (1,) * (len(shape) - 2), dtype=torch.uint8)
+    assert torch.equal(compiled(x.to(memory_format=format), one), 2 * x)
+
+
+def test_a_scheduled_rate_is_a_tensor_while_compiling_and_a_number_else():
+    class Probe(DropoutModule):
+        def forward(self, x):
+            rate = self.rate()
+            return x * rate if isinstance(rate, torch.Tensor) else x - rate
+
+    probe = Probe(Ramp(0.25, 0.75, 2))
+    x = torch.full((3,), 8.0)
+    assert probe(x).tolist() == [7.75] * 3
+    assert torch.compile(probe, backend="eager", fullgraph=True)(x).tolist() == [2.0] * 3
+    assert probe.extra_repr() == "" and DropoutModule(0.3).extra_repr() == "p=0.3"

@@ -48,7 +48,7 @@ ROOT = HERE.parent.parent
 FAMILY = ["test_conventions.py", "test_statistics.py"]
 TESTS = {
     "masks": ["test_masks.py", "test_base.py", "test_dropout.py"],
-    "layers.base": ["test_base.py", "test_dropout.py"],
+    "layers.base": ["test_base.py", "test_dropout.py", "test_spatial.py"],
     "layers.dropout": ["test_dropout.py"],
     "layers.spatial": ["test_spatial.py"],
     "layers.noise": ["test_noise.py"],
