@@ -516,6 +516,18 @@ def test_a_word_is_kept_by_the_hash_of_key_and_id(p):
     assert torch.equal(word_mask(ids.int(), p, generator=generator(7)), mask)
 
 
+@pytest.mark.parametrize("place", [0, 1, 250_000])
+@pytest.mark.parametrize("number", [float, lambda p: torch.tensor(p, dtype=torch.float64)])
+def test_all_53_bits_decide(place, number):
+    """A word is kept at the rate of its own uniform number, and dropped at the next rate that there is."""
+    bits = bernoulli((64,), 0.5, generator=generator(7)).tolist()
+    uniform = split_mix(sum(bit << at for at, bit in enumerate(bits)), place) >> 11
+    at, beyond = (
+        word_mask(torch.tensor([place]), number(n / 2**53), generator=generator(7)) for n in (uniform, uniform + 1)
+    )
+    assert at.tolist() == [1] and beyond.tolist() == [0]
+
+
 @pytest.mark.parametrize("p", [0.01, 0.1, 0.5, 0.9])
 def test_coins_of_words_are_independent(p):
     """Over words, over neighbouring words, over draws, and over words at distances that a weak hash would show."""

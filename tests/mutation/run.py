@@ -47,7 +47,7 @@ ROOT = HERE.parent.parent
 # The module and the files with its tests. The whole family's conventions are tests of every one.
 FAMILY = ["test_conventions.py", "test_statistics.py"]
 TESTS = {
-    "masks": ["test_masks.py", "test_base.py", "test_dropout.py"],
+    "masks": ["test_masks.py", "test_base.py", "test_dropout.py", "test_dropblock.py"],
     "layers.base": ["test_base.py", "test_dropout.py", "test_spatial.py"],
     "layers.dropout": ["test_dropout.py"],
     "layers.spatial": ["test_spatial.py"],
