@@ -113,8 +113,13 @@ def rare_hits(n: int, q: float, *, generator: torch.Generator | None = None) -> 
     Returns:
         Tensor[balls] of ``torch.int64`` on the CPU: positions in no order; one that was hit twice stands there twice.
 
+    Raises:
+        ValueError: if ``q`` lies outside [0, 1) or is NaN.
+
     Cost: one random word a ball; worth it for ``q`` below about 0.05.
     """
+    if not 0 <= q < 1:
+        raise ValueError(f"q must be in [0, 1), got {q}")
     if n == 0 or q == 0:
         return torch.empty(0, dtype=torch.int64)
     balls = int(torch.poisson(constant(-n * math.log1p(-q)), generator=generator))
@@ -375,10 +380,15 @@ def word_mask(ids: Tensor, p: float | Tensor, *, generator: torch.Generator | No
     Returns:
         Tensor[*ids.shape] of ``torch.uint8``.
 
+    Raises:
+        TypeError: if ``ids`` is not a tensor of these integers.
+        TypeError, ValueError: if ``p`` is not a probability; see :func:`check_p`.
+
     Cost: a dozen passes over the ids, whatever the size of the vocabulary.
 
     Reference: Steele, Lea & Flood (2014), fig. 17 (SplitMix64).
     """
+    check_ids(ids)
     p = check_p(p)
     bits = _like(ids, (64,), 0.5, generator).to(torch.int64)
     key = (bits << torch.arange(64, device=ids.device)).sum(-1)
@@ -388,6 +398,14 @@ def word_mask(ids: Tensor, p: float | Tensor, *, generator: torch.Generator | No
     uniform = _shifted(z ^ _shifted(z, 31), 11)
     border = p.detach().to(device=ids.device, dtype=torch.float64) if isinstance(p, Tensor) else p
     return (uniform.to(torch.float64) >= border * 2.0**53).to(torch.uint8)
+
+
+def check_ids(ids: Tensor) -> Tensor:
+    """Returns ``ids``, or raises a TypeError that names them."""
+    if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
+        got = f"a tensor of {ids.dtype}" if isinstance(ids, Tensor) else type(ids).__name__
+        raise TypeError(f"ids must be a tensor of torch.int64 or torch.int32, got {got}")
+    return ids
 
 
 def _signed(word: int) -> int:

@@ -554,3 +554,15 @@ def test_word_masks_without_a_choice():
         assert not bool(word_mask(ids, p).any())
     with pytest.raises(ValueError, match=r"^p must be in \[0, 1\]"):
         word_mask(ids, 1.5)
+
+
+@pytest.mark.parametrize(("ids", "got"), [(torch.ones(3), r"a tensor of torch\.float32"), ([1, 2], "list")])
+def test_ids_of_a_wrong_type_are_named(ids, got):
+    with pytest.raises(TypeError, match=f"^ids must be a tensor of torch.int64 or torch.int32, got {got}$"):
+        word_mask(ids, 0.5)
+
+
+@pytest.mark.parametrize("q", [1.0, -0.1, math.nan])
+def test_a_rate_of_hits_out_of_range_is_named(q):
+    with pytest.raises(ValueError, match=rf"^q must be in \[0, 1\), got {q}$"):
+        rare_hits(5, q)

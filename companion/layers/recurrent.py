@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from companion.layers.base import DropoutModule, apply_mask, check_input, inverse, never_drops
-from companion.masks import check_p, element_mask, step_mask, transformed, weight_mask, word_mask
+from companion.masks import check_ids, check_p, element_mask, step_mask, transformed, weight_mask, word_mask
 from companion.schedules import Ramp
 
 __all__ = ["EmbeddingDropout", "LockedDropout", "WeightDrop", "embedding_dropout", "locked_dropout"]
@@ -246,9 +246,7 @@ def embedding_dropout(
 
     Reference: Gal & Ghahramani (2016), sec. 4.2; Merity, Keskar & Socher (2018), sec. 4.3.
     """
-    if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
-        got = f"a tensor of {ids.dtype}" if isinstance(ids, Tensor) else type(ids).__name__
-        raise TypeError(f"ids must be a tensor of torch.int64 or torch.int32, got {got}")
+    check_ids(ids)
     check_input(weight, "weight")
     if weight.ndim != 2:
         raise ValueError(f"weight must have the shape (V, D), got {tuple(weight.shape)}")
