@@ -554,6 +554,11 @@ def test_rate_one_is_not_a_half():
         (lambda x: drop_block(x[0, 0]), ValueError, r"\(N, C, \*spatial\) with 3 to 5 dimensions, got \(8, 8\)"),
         (lambda x: drop_block(x[0, 0], training=False), ValueError, "3 to 5 dimensions"),
         (lambda x: drop_block(x[:, :, None, None]), ValueError, r"3 to 5 dimensions, got \(2, 3, 1, 1, 8, 8\)"),
+        (
+            lambda x: drop_block(x[:, :, None, None], training=False),
+            ValueError,
+            r"3 to 5 dimensions, got \(2, 3, 1, 1, 8, 8\)",
+        ),
         (lambda x: DropBlock1d()(x), ValueError, r"x must have the shape \(N, C, L\), got \(2, 3, 8, 8\)"),
         (lambda x: DropBlock2d()(x[0]), ValueError, r"x must have the shape \(N, C, H, W\), got \(3, 8, 8\)"),
         (lambda x: DropBlock2d().eval()(x[0]), ValueError, r"x must have the shape \(N, C, H, W\), got \(3, 8, 8\)"),
