@@ -156,6 +156,13 @@ def test_the_mean_rate_is_p(shape, block_size, share_channels):
         assert z_of_mean(lost, p) < LIMIT, p
 
 
+@pytest.mark.parametrize(("shape", "block_size"), [((8, 8), 3), ((5, 9), 4), ((7,), 7)])
+def test_small_rates_keep_their_digits(shape, block_size):
+    """The share of cells that survive is then a sum near 1, which has lost them."""
+    for p in (1e-12, 1e-9, 1e-4):
+        assert float(rate_map(shape, p, block_size).mean()) == pytest.approx(p, rel=1e-13, abs=0)
+
+
 @pytest.mark.parametrize("shape", MAPS)
 @pytest.mark.parametrize("block_size", [1, 2, 4, 7, 9])
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.9])
