@@ -204,7 +204,7 @@ def test_locked_arguments():
     for axis in (1.0, True, None):
         with pytest.raises(TypeError, match=rf"^axis must be an integer, got {type(axis).__name__}$"):
             locked_dropout(x, 0.5, axis=axis)
-        with pytest.raises(TypeError, match=r"^axis must be an integer"):
+        with pytest.raises(TypeError, match=rf"^axis must be an integer, got {type(axis).__name__}$"):
             LockedDropout(0.5, axis=axis)
     with pytest.raises(ValueError, match=r"^p must be"):
         LockedDropout(1.3)
@@ -309,6 +309,9 @@ def test_weight_drop_takes_every_input_of_the_module():
         torch.manual_seed(0)
         expected = reference(module, ["weight_hh_l0"], 0.4)(*arguments, **keywords)
         torch.testing.assert_close(tensors(y), tensors(expected), rtol=1e-13, atol=1e-13)
+        y, expected = wrapped.eval()(*arguments, **keywords), module(*arguments, **keywords)
+        torch.testing.assert_close(tensors(y), tensors(expected), rtol=0, atol=0)
+        wrapped.train()
 
 
 @pytest.mark.parametrize(
@@ -544,6 +547,8 @@ def test_weight_drop_arguments():
         WeightDrop(nn.ReLU())
     assert WeightDrop(rnn, 0.25, "weight_ih_l0").extra_repr() == "p=0.25, names=['weight_ih_l0']"
     assert WeightDrop(rnn).p == 0.5
+    inside = nn.ModuleDict({"rnn": rnn, "head": nn.Linear(6, 2)})
+    assert WeightDrop(inside).names == ("rnn.weight_hh_l0",)
 
 
 def test_weight_drop_under_functional_call():
@@ -767,6 +772,12 @@ def test_embedding_module_is_its_function():
     assert torch.equal(y, embedding_dropout(ids, table.weight, 0.3))
     assert torch.equal(words.eval()(ids), table(ids))
     assert EmbeddingDropout(table).p == 0.1 and "p=0.3" in repr(words)
+
+
+def test_embedding_norms_are_euclidean_unless_said_otherwise():
+    weight, ids = random(5, 4), torch.arange(5)
+    y = embedding_dropout(ids, weight.clone(), training=False, max_norm=0.5)
+    torch.testing.assert_close(y, F.embedding(ids, weight.clone(), max_norm=0.5, norm_type=2.0))
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -155,6 +155,8 @@ def put_in_place(mutant: Mutant) -> None:
     owner, _, name = mutant.function.rpartition(".")
     tree = ast.parse(mutant.source)
     tree.body[0].decorator_list = []
+    if "super()" in mutant.original:  # which needs a cell with the class, also in a mutant without it
+        tree.body[0].body.insert(0, ast.parse("__class__").body[0])
     source = ast.unparse(tree)
     space = dict(vars(module))
     if owner:  # in a class of the same name, so that super() finds its own
