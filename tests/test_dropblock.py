@@ -18,7 +18,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 import companion.masks
 from companion import DropBlock1d, DropBlock2d, DropBlock3d, drop_block
-from companion.layers.dropblock import rate_map, seed_rate
+from companion.layers.dropblock import _scale, _seed_rate, rate_map, seed_rate
 from companion.masks import bernoulli, block_mask
 from companion.schedules import Ramp
 
@@ -360,6 +360,23 @@ def test_scale_counts_every_cell():
             assert float(y.max()) == cells / int((y != 0).sum())
     none = drop_block(torch.ones(1, 1, 100_003, dtype=torch.float64), 1e-14, 2, generator=generator())
     assert bool((none == 1).all())
+
+
+def test_scale_of_few_kept_cells():
+    masks = torch.zeros(4, 1, 1, 6, dtype=torch.uint8)
+    for kept, mask in enumerate(masks):
+        mask[..., :kept] = 1
+    expected = [0.0, 6.0, 3.0, 2.0]
+    assert [float(_scale(mask)) for mask in masks] == expected
+    assert torch.func.vmap(_scale)(masks).tolist() == expected
+
+
+def test_rates_of_seeds_have_64_bits_in_a_compiled_graph_too():
+    rate = seed_rate((8, 8), 0.1, 3)
+    at = torch.ops.companion.seed_rate(torch.tensor(0.1, dtype=torch.float64), (8, 8), 3, "exact")
+    assert at.dtype == torch.float64 and float(at) == rate
+    compiled = torch.compile(lambda x: x * _seed_rate(0.1, (8, 8), 3, "exact"), backend="eager")
+    assert float(compiled(torch.ones(1, dtype=torch.float64))) == rate
 
 
 @pytest.mark.parametrize("p", [0.3, torch.tensor(0.3, dtype=torch.float64)])

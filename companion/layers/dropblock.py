@@ -183,7 +183,7 @@ def _solve(shape: tuple[int, ...], p: float, block_size: int, calibrate: str) ->
         for length in shape:
             size = min(block_size, length)
             p *= length / (size * (length - size + 1))
-        return min(p, 1.0)
+        return p
     # With u = -log(1 - rate), the log of the mean survival, log sum_j share_j exp(-seeds_j u), is convex and falls from
     # 0: Newton's method from u = 0 climbs to log(1 - p) without ever passing it.
     shares = _shares(shape, block_size)
