@@ -82,7 +82,7 @@ FEW = 8192
 
 
 def _random_bytes(n: int, generator: torch.Generator | None) -> Tensor:
-    words = torch.empty((n + 7) // 8, dtype=torch.int64)
+    words = torch.empty((n + 7) // 8, dtype=torch.int64, device="cpu")
     # The range must be all 64 bits: with any other, the top byte of each word is not uniform.
     words.random_(-(2**63), None, generator=generator)
     # Fewer operations where none is needed: in a tensor of middle size, each costs as much as a thousand coins.
@@ -90,7 +90,8 @@ def _random_bytes(n: int, generator: torch.Generator | None) -> Tensor:
 
 
 # Byte b as eight bytes: its bits, in one 64-bit word for each b.
-_BITS = ((torch.arange(256).unsqueeze(1) >> torch.arange(8)) & 1).to(torch.uint8).view(torch.int64).view(256)
+_BITS = torch.arange(256, device="cpu").unsqueeze(1) >> torch.arange(8, device="cpu")
+_BITS = (_BITS & 1).to(torch.uint8).view(torch.int64).view(256)
 
 
 def _fair_coins(n: int, generator: torch.Generator | None) -> Tensor:
@@ -121,10 +122,10 @@ def rare_hits(n: int, q: float, *, generator: torch.Generator | None = None) -> 
     if not 0 <= q < 1:
         raise ValueError(f"q must be in [0, 1), got {q}")
     if n == 0 or q == 0:
-        return torch.empty(0, dtype=torch.int64)
+        return torch.empty(0, dtype=torch.int64, device="cpu")
     balls = int(torch.poisson(constant(-n * math.log1p(-q)), generator=generator))
     # 63 random bits, so that the remainder is uniform up to n / 2^63.
-    return torch.empty(balls, dtype=torch.int64).random_(generator=generator).remainder_(n)
+    return torch.empty(balls, dtype=torch.int64, device="cpu").random_(generator=generator).remainder_(n)
 
 
 @functools.lru_cache(maxsize=256)
@@ -183,7 +184,7 @@ def _throw(shape: torch.Size, p: float | Tensor, device: torch.device, generator
             return _fair_coins(n, generator).view(shape)
         rare = min(p, 1 - p)
         t = math.floor(256 * rare)
-        common = _random_bytes(n, generator).ge_(t) if t else torch.ones(n, dtype=torch.uint8)
+        common = _random_bytes(n, generator).ge_(t) if t else torch.ones(n, dtype=torch.uint8, device="cpu")
         if 256 * rare > t:
             common.index_fill_(0, rare_hits(n, (256 * rare - t) / (256 - t), generator=generator), 0)
         return (common if p <= 0.5 else common.bitwise_xor_(1)).view(shape)
@@ -195,7 +196,7 @@ def _throw(shape: torch.Size, p: float | Tensor, device: torch.device, generator
     # One process for all rates: its balls, which fall at the largest rate, count with the probability rate / largest.
     at = rare_hits(n, float(q.max()), generator=generator)
     balls = -torch.log1p(-q)
-    chance = torch.rand(at.shape, dtype=torch.float64, generator=generator) * balls.max()
+    chance = torch.rand(at.shape, dtype=torch.float64, device="cpu", generator=generator) * balls.max()
     accepted = chance < balls.expand(shape)[torch.unravel_index(at, shape)]
     common.view(-1).index_fill_(0, at[accepted], 0)
     return common ^ (p > 0.5)
@@ -220,8 +221,6 @@ def _draw(like: Tensor, stamp: Tensor, shape: Sequence[int], p: float, rates: Te
 
 
 def _draw_vmap(info, in_dims, like: Tensor, stamp: Tensor, shape: Sequence[int], p: float, rates: Tensor | None):
-    if info.randomness == "error":
-        raise RuntimeError('a mask is random: call vmap with randomness="different" or randomness="same"')
     if in_dims[4] is not None:
         rates = rates.movedim(in_dims[4], 0)
         rates = rates.reshape(rates.shape[0], *(1,) * (len(shape) + 1 - rates.ndim), *rates.shape[1:])
@@ -235,8 +234,6 @@ def _normal(like: Tensor, stamp: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _normal_vmap(info, in_dims, like: Tensor, stamp: Tensor, shape: Sequence[int]):
-    if info.randomness == "error":
-        raise RuntimeError('noise is random: call vmap with randomness="different" or randomness="same"')
     if info.randomness == "same":
         return torch.ops.companion.normal(like, stamp, shape), None
     return torch.ops.companion.normal(like, stamp, (info.batch_size, *shape)), 0
@@ -256,7 +253,8 @@ torch.library.register_vmap("companion::normal", _normal_vmap, lib=_library)
 
 def _stamp(x: Tensor) -> Tensor:
     # vmap passes over the rule of an operator none of whose inputs has its axis: all examples would share one mask.
-    # No random numbers, but asked of torch, have that axis where examples are to differ.
+    # No random numbers, but asked of torch, have that axis where examples are to differ; and where vmap was not told
+    # whether they are, torch refuses them.
     if torch._C._are_functorch_transforms_active():
         return torch.rand(0, device=x.device)
     return torch.empty(0, device=x.device)
@@ -477,11 +475,11 @@ FEW_PAIRS = 1 << 18
 @functools.lru_cache(maxsize=32)
 def _cover(lengths: tuple[int, ...], block_size: int, padded: bool) -> tuple[Tensor, Tensor]:
     """Which seed (row) covers which cell (column), and how many cover each: a cell is kept if all of them are."""
-    cover = torch.ones(1, 1)
+    cover = torch.ones(1, 1, device="cpu")
     for length in lengths:
         size = min(block_size, length)
-        first = torch.arange(1 - size, length) if padded else torch.arange(length - size + 1)
-        behind = torch.arange(length) - first.unsqueeze(1)
+        first = torch.arange(*((1 - size, length) if padded else (0, length - size + 1)), device="cpu")
+        behind = torch.arange(length, device="cpu") - first.unsqueeze(1)
         cover = torch.kron(cover, ((behind >= 0) & (behind < size)).float())
     return cover, cover.sum(0)
 
@@ -543,13 +541,13 @@ def _throw_blocks(
 
 def _merged(seed_rate: float, block_size: int, lengths: Sequence[int]) -> Tensor:
     # A block larger than the map covers all of an axis from each of several seeds: they act as one of a higher rate.
-    seeds = torch.ones((), dtype=torch.float64)
+    seeds = torch.ones((), dtype=torch.float64, device="cpu")
     for length in lengths:
-        along = torch.ones(length + min(block_size, length) - 1, dtype=torch.float64)
+        along = torch.ones(length + min(block_size, length) - 1, dtype=torch.float64, device="cpu")
         if block_size > length:
             along[length - 1] = block_size - length + 1
         seeds = seeds.unsqueeze(-1) * along
-    return -torch.expm1(seeds * torch.log1p(torch.tensor(-seed_rate, dtype=torch.float64)))
+    return -torch.expm1(seeds * torch.log1p(torch.tensor(-seed_rate, dtype=torch.float64, device="cpu")))
 
 
 _library.define(
@@ -573,8 +571,6 @@ def _draw_blocks(
 
 
 def _draw_blocks_vmap(info, in_dims, like: Tensor, stamp: Tensor, shape, rate, rates, block_size, padded):
-    if info.randomness == "error":
-        raise RuntimeError('a mask is random: call vmap with randomness="different" or randomness="same"')
     draw = torch.ops.companion.block
     if in_dims[4] is not None:
         each = [draw(like, stamp, shape, rate, one, block_size, padded) for one in rates.unbind(in_dims[4])]

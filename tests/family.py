@@ -130,7 +130,7 @@ def convolution(x, p, training=True, per_example=False, **options):
 
 def look_up(weight, p, training=True, **options):
     """Every word once, backwards."""
-    ids = torch.arange(len(weight)).flip(0)
+    ids = torch.arange(len(weight), device="cpu").flip(0)
     ids = ids.to(weight.device) if isinstance(weight, Tensor) else ids
     return companion.embedding_dropout(ids, weight, p, training, **options)
 

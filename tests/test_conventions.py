@@ -367,6 +367,20 @@ def test_both_generators_give_one_stream(f):
 
 
 @functions
+def test_the_default_device_does_not_matter(f):
+    """What a function makes for itself stands where x stands, not where torch would put new tensors."""
+    for shape in (copies(f.shape), f.large):
+        x = random(*shape)
+        for training in (True, False):
+            torch.manual_seed(5)
+            expected = f(x, 0.3, training=training)
+            torch.manual_seed(5)
+            with torch.device("meta"):
+                y = f(x, 0.3, training=training)
+            assert torch.equal(y, expected)
+
+
+@functions
 def test_threads_do_not_change_the_output(f):
     threads = torch.get_num_threads()
     x = random(*f.large, dtype=torch.float32)

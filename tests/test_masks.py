@@ -4,12 +4,14 @@ Statistical tests use fixed generators and compare with 4.5 standard errors: a r
 with a probability of 7e-6, and each test makes at most some dozens of them.
 """
 
+import functools
 import hashlib
 import itertools
 import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from companion import masks
 from companion.experiments.masks import (
@@ -256,6 +258,55 @@ def test_vmap_draws_anew_or_once(draw):
         torch.func.vmap(draw)(x)
 
 
+@pytest.mark.parametrize("randomness", ["different", "same"])
+def test_vmap_of_rates_and_borders(randomness):
+    """Rates that all examples share, as a tensor; rates with axes of their own; blocks that reach over the border."""
+    x = torch.ones(50, 6, 200)
+    vmap = functools.partial(torch.func.vmap, randomness=randomness)
+    torch.manual_seed(0)
+    shared = vmap(lambda x: element_mask(x, torch.tensor(0.8)))(x)
+    assert abs(z_of_share(int((shared[:1] == 0).sum()), shared[0].numel(), 0.8)) < LIMIT
+    each = vmap(lambda x, p: element_mask(x, p))(x, torch.tensor([[0.0], [1.0]]).repeat(50, 3, 1).view(50, 6, 1))
+    assert bool((each[:, ::2] == 1).all()) and not bool(each[:, 1::2].any())
+    maps = torch.ones(3, 4, 5, 20)
+    for rate in (0.05, torch.tensor(0.05)):
+        blocks = vmap(lambda x: block_mask(x, rate, 9, padded=True))(maps)  # noqa: B023
+        whole = vmap(lambda x: block_mask(x, rate, 9))(maps)  # noqa: B023
+        border, edge = (masks[0, ..., 0].double().mean() for masks in (blocks, whole))
+        assert border < edge  # nine seeds reach the first cell instead of one
+    cut = vmap(lambda x, p: block_mask(x, p, 20, padded=True))(maps, torch.full((3,), 0.02))
+    assert 0 < float(cut[..., 0].double().mean()) and bool((cut[..., :1] != cut).any())
+
+
+@pytest.mark.parametrize("transformed", [False, True])
+def test_masks_stand_where_x_stands_whatever_the_default_device(transformed):
+    def draw(x):
+        ids = torch.zeros(x.shape, dtype=torch.int64, device="cpu")
+        made = []
+        if not transformed:  # vmap has no rule for coins of a shape
+            rates = 0.0, 0.3, 1.0, torch.tensor(0.3, device="cpu")
+            made = [bernoulli((3, n), p, device="cpu") for n in (5, FEW) for p in rates]
+        made += [element_mask(x, p) for p in (0.0, 0.3, torch.tensor(0.3, device="cpu"))]
+        made += [normal_like(x), word_mask(ids, 0.3), word_mask(ids, torch.tensor(0.3, device="cpu"))]
+        made += [block_mask(x.view(2, -1, 20), 0.1, size, padded=True) for size in (1, 3, 30)]
+        made += [block_mask(x.view(2, -1, 20)[:0], 0.1, 2)]
+        return tuple(each for each in made if each.numel() or not transformed)
+
+    x = torch.ones(2, 40, 300)
+    masks.constant.cache_clear()
+    with torch.device("meta"):
+        for each in torch.func.vmap(draw, randomness="different")(x) if transformed else draw(x):
+            assert each.device.type == "cpu" and each.dtype in (torch.uint8, torch.float32)
+        assert coin(0.4321) in (True, False) and coin(torch.tensor(0.4321, device="cpu")) in (True, False)
+    masks.constant.cache_clear()
+
+
+def test_masks_of_fake_tensors():
+    with FakeTensorMode() as mode:
+        x = mode.from_tensor(torch.ones(100, 3 * FEW // 100))
+        assert element_mask(x, 0.3).shape == normal_like(x).shape == x.shape
+
+
 @pytest.mark.parametrize("draw", [lambda x: element_mask(x, 0.3), lambda x: normal_like(x)])
 def test_compiled_draw_equals_eager(draw):
     x = torch.ones(10, 1000)
@@ -337,7 +388,7 @@ def test_every_kind_drops_at_its_rate_from_its_generator(draw):
     ("draw", "message"),
     [
         (lambda: channel_mask(torch.empty(4, 6), 0.5), r"x must have the shape \(N, C, \*spatial\).*got \(4, 6\)"),
-        (lambda: sample_mask(torch.empty(()), 0.5), r"x must have the shape \(N, \*\).*got a scalar"),
+        (lambda: sample_mask(torch.empty(()), 0.5), r"^x must have the shape \(N, \*\).*got a scalar$"),
         (lambda: step_mask(torch.empty(4, 6), 0.5, 2), "axis must be an axis of x, which has 2 dimensions, got 2"),
         (lambda: step_mask(torch.empty(4, 6), 0.5, -3), "axis must be an axis of x.*got -3"),
         (lambda: block_mask(torch.empty(4, 6), 0.5, 3), r"x must have the shape \(N, C, \*spatial\).*got \(4, 6\)"),
@@ -560,6 +611,43 @@ def test_word_masks_without_a_choice():
 def test_ids_of_a_wrong_type_are_named(ids, got):
     with pytest.raises(TypeError, match=f"^ids must be a tensor of torch.int64 or torch.int32, got {got}$"):
         word_mask(ids, 0.5)
+
+
+def test_one_coin_is_hit_as_often_as_asked_for():
+    source = generator(4)
+    hit = sum(bool(len(rare_hits(1, 0.3, generator=source))) for _ in range(2000))
+    assert abs(z_of_share(hit, 2000, 0.3)) < LIMIT
+
+
+def test_a_coin_of_a_rate_tensor_follows_its_generator():
+    throws = [[coin(torch.tensor(0.5), generator=source) for _ in range(20)] for source in (generator(1), generator(1))]
+    assert throws[0] == throws[1] and len(set(throws[0])) == 2
+
+
+def test_masks_without_a_choice_are_bytes():
+    for p in (0.0, 1.0, torch.zeros(()), torch.ones(())):
+        assert bernoulli((4, 5), p).dtype == torch.uint8
+    assert block_mask(torch.ones(0, 3, 8), 0.5, 3).dtype == torch.uint8
+
+
+def test_the_least_that_masks_take():
+    assert sample_mask(torch.ones(5), 0.5).shape == (5,)
+    assert step_mask(torch.ones(4, 6), 0.5, -2).shape == (1, 6)
+    assert weight_mask(torch.ones(3, 8), 0.5, examples=1).shape == (1, 3, 8)
+
+
+def test_merged_seeds_keep_their_digits():
+    """Blocks of 9 cells on a map of 4: in the middle place stand the 6 seeds that cover all of it."""
+    rate = masks._merged(0.1, 9, (4,))
+    assert rate.dtype == torch.float64 and rate.tolist() == pytest.approx(
+        [0.1] * 3 + [1 - 0.9**6] + [0.1] * 3, rel=1e-14
+    )
+
+
+def test_a_rate_of_seeds_that_is_seen_late_is_named():
+    draw = torch.func.vmap(lambda x: block_mask(x, torch.tensor(1.5), 2), randomness="different")
+    with pytest.raises(ValueError, match=r"^seed_rate must be in \[0, 1\], got 1.5$"):
+        draw(torch.ones(2, 1, 1, 8))
 
 
 @pytest.mark.parametrize("q", [1.0, -0.1, math.nan])

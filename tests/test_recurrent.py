@@ -162,6 +162,8 @@ def test_packed_sequences_get_the_mask_of_their_padded_form(enforce_sorted, feat
     assert isinstance(y, PackedSequence)
     torch.testing.assert_close(y.data, expected.data, rtol=0, atol=0)
     assert all(one is other for one, other in zip(y[1:], packed[1:], strict=True))
+    with torch.device("meta"):  # as a default for new tensors, it does not concern the input's
+        assert torch.equal(locked_dropout(packed, 0.5, generator=generator()).data, y.data)
     torch.testing.assert_close(*(torch.autograd.grad(s.data.square().sum(), padded)[0] for s in (y, expected)))
 
 

@@ -219,13 +219,13 @@ _library.define("seed_rate(Tensor p, SymInt[] shape, SymInt block_size, str cali
 
 def _seed_rate(p: float | Tensor, shape: Sequence[int], block_size: int, calibrate: str) -> float | Tensor:
     if torch.compiler.is_compiling() or (isinstance(p, Tensor) and transformed()):
-        p = p.detach() if isinstance(p, Tensor) else torch.full((), p, dtype=torch.float64)
+        p = p.detach() if isinstance(p, Tensor) else torch.full((), p, dtype=torch.float64, device="cpu")
         return torch.ops.companion.seed_rate(p, shape, block_size, calibrate)
     return _solve(tuple(shape), float(p), block_size, calibrate)
 
 
 def _rate_of_tensor(p: Tensor, shape: Sequence[int], block_size: int, calibrate: str) -> Tensor:
-    return torch.tensor(seed_rate(shape, p, block_size, calibrate), dtype=torch.float64)
+    return torch.tensor(seed_rate(shape, p, block_size, calibrate), dtype=torch.float64, device="cpu")
 
 
 def _rate_of_tensor_vmap(info, in_dims, p: Tensor, shape: Sequence[int], block_size: int, calibrate: str):
@@ -236,7 +236,7 @@ def _rate_of_tensor_vmap(info, in_dims, p: Tensor, shape: Sequence[int], block_s
 _library.impl("seed_rate", _rate_of_tensor, "CompositeExplicitAutograd")
 torch.library.register_fake(
     "companion::seed_rate",
-    lambda p, shape, block_size, calibrate: torch.empty((), dtype=torch.float64),
+    lambda p, shape, block_size, calibrate: torch.empty((), dtype=torch.float64, device="cpu"),
     lib=_library,
 )
 torch.library.register_vmap("companion::seed_rate", _rate_of_tensor_vmap, lib=_library)

@@ -91,7 +91,7 @@ def _packed_step_mask(x: PackedSequence, p: float | Tensor, generator: torch.Gen
     running = x.batch_sizes
     of_sequence = element_mask(x.data[: int(running[0])], p, generator=generator)
     first_row = running.cumsum(0) - running
-    sequence = torch.arange(len(x.data)) - first_row.repeat_interleave(running)
+    sequence = torch.arange(len(x.data), device="cpu") - first_row.repeat_interleave(running)
     sequence = sequence.to(x.data.device)
     return of_sequence[sequence if x.sorted_indices is None else x.sorted_indices[sequence]]
 

@@ -410,6 +410,9 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)}; default: all")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time (default: 1)")
     parser.add_argument("--function", default="", help="only mutants of functions whose name matches this")
+    parser.add_argument(
+        "--again", action="store_true", help="only what survived in the folder of results, after new tests"
+    )
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="folder with a file of results for each module")
     options = parser.parse_args()
     modules = [m if m in TESTS else f"layers.{m}" for m in options.modules] or list(TESTS)
@@ -423,11 +426,13 @@ def main() -> int:
     torch._dynamo.reset()
     files = dict.fromkeys(f"tests/{name}" for module in modules for name in (*TESTS[module], *FAMILY))
     sessions = Sessions(modules, options.jobs, options.function)
+    killed = {m.key: m for m in stored(options.results) if m.status.startswith("killed")} if options.again else {}
+    every, sessions.mutants = sessions.mutants, [m for m in sessions.mutants if m.key not in killed]
     present = [name for name in files if (ROOT / name).exists()]
     pytest.main([*present, "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore"], plugins=[sessions])
     mutants = sessions.mutants
     if options.results:
-        store(mutants, options.results)
+        store([killed.get(mutant.key, mutant) for mutant in every], options.results)
         mutants = stored(options.results)
     unknown = give_reasons(mutants)
     if not options.function and len({mutant.module for mutant in mutants}) == len(TESTS):
