@@ -341,7 +341,8 @@ def test_zero_variance_has_finite_gradients():
 
 def test_samples_are_checked():
     for wrong, error in ((0, ValueError), (2.5, TypeError), (True, TypeError)):
-        with pytest.raises(error, match=r"^samples must be"):
+        got = r"at least 1, got 0" if error is ValueError else rf"an int, got {type(wrong).__name__}"
+        with pytest.raises(error, match=rf"^samples must be {got}$"):
             gaussian_mean(torch.zeros(1), torch.ones(1), torch.relu, wrong)
         with pytest.raises(error, match=r"^samples must be"):
             DropConnectLinear(2, 3, samples=wrong)
@@ -370,8 +371,14 @@ def test_wrong_arguments_are_named(training):
             lambda: drop_connect_linear(torch.ones(2, 4), torch.ones(4), None, 0.5, training),
             r"^weight must have.*\(O, I\)",
         ),
-        (lambda: drop_connect_conv2d(torch.ones(2, 5), kernel, None, 0.5, training), r"^x must have.*\(C, H, W\)"),
-        (lambda: drop_connect_conv2d(torch.ones(2, 5, 5), kernel, None, 0.5, training, True), r"^x must .*per_example"),
+        (
+            lambda: drop_connect_conv2d(torch.ones(2, 5), kernel, None, 0.5, training),
+            r"^x must have the shape \(N, C, H, W\) or \(C, H, W\), got",
+        ),
+        (
+            lambda: drop_connect_conv2d(torch.ones(2, 5, 5), kernel, None, 0.5, training, True),
+            r"^x must have the shape \(N, C, H, W\) with per_example, got",
+        ),
         (lambda: drop_connect_conv2d(torch.ones(1, 2, 5, 5), weight, None, 0.5, training), r"^weight must have.*kW\)"),
     ]
     for call, message in wrong:
@@ -379,8 +386,22 @@ def test_wrong_arguments_are_named(training):
             call()
     with pytest.raises(TypeError, match=r"^x must be a floating-point tensor, got torch\.int64$"):
         drop_connect_linear(torch.ones(2, 4, dtype=torch.int64), weight, None, 0.5, training)
-    with pytest.raises(TypeError, match=r"^weight must be a Tensor, got list$"):
-        drop_connect_linear(torch.ones(2, 4), [1.0], None, 0.5, training)
+    for function in (drop_connect_linear, drop_connect_conv2d, gaussian_moments, gaussian_moments_conv2d):
+        with pytest.raises(TypeError, match=r"^weight must be a Tensor, got list$"):
+            function(torch.ones(2, 4), [1.0], None, 0.5)
+
+
+def test_defaults():
+    x, maps, mean, variance = random(4, 9), random(2, 2, 5, 5), random(4, 3), random(4, 3).square()
+    weight, kernel = random(5, 9), random(3, 2, 3, 3)
+    torch.testing.assert_close(gaussian_moments(x, weight), gaussian_moments(x, weight, None, 0.5))
+    torch.testing.assert_close(gaussian_moments_conv2d(maps, kernel), gaussian_moments_conv2d(maps, kernel, None, 0.5))
+    draws = [gaussian_mean(mean, variance, torch.relu, *n, generator=generator()) for n in ((), (100,))]
+    assert torch.equal(*draws)
+    for layer in (DropConnectLinear(9, 5), DropConnectConv2d(2, 3, 3)):
+        assert (layer.p, layer.per_example, layer.inference, layer.samples) == (0.5, False, "mean", 100)
+    assert DropConnectConv2d.from_conv(nn.Conv2d(2, 3, 3)).p == 0.5
+    assert DropConnectConv2d.from_conv(nn.Conv2d(2, 3, 3), per_example=True).per_example
 
 
 # --- modules ----------------------------------------------------------------------------------------------------------
@@ -409,7 +430,9 @@ def test_modules_are_their_functions(per_example, activation):
         )  # fmt: skip
         assert torch.equal(module(data), act(plain))
         assert "p=0.3" in repr(module) and f"per_example={per_example}" in repr(module)
-    assert "in_features=7, out_features=5, bias=True" in repr(layer) and "kernel_size=(3, 3)" in repr(conv)
+    ways = f"p=0.3, per_example={per_example}, inference='mean'"
+    assert layer.extra_repr().startswith(f"in_features=7, out_features=5, bias=True, {ways}")
+    assert "kernel_size=(3, 3)" in repr(conv) and ways in repr(conv)
 
 
 def test_drop_ins_for_the_plain_layers():
@@ -455,13 +478,13 @@ def test_made_from_trained_layers_nothing_is_lost():
 @pytest.mark.parametrize("kind", ["linear", "convolution"])
 def test_module_infers_by_gaussian_draws(kind):
     """In the mean over many evaluations, the exact mean of the activation over all masks, to the Gaussian's error."""
-    options = {"p": 0.5, "inference": "gaussian", "activation": torch.relu, "samples": 7}
+    options = {"p": 0.4, "inference": "gaussian", "activation": torch.relu, "samples": 7}
     if kind == "linear":
         layer, x = DropConnectLinear(9, 5, **options).double().eval(), random(4, 9)
-        moments = gaussian_moments(x, layer.weight, layer.bias, 0.5)
+        moments = gaussian_moments(x, layer.weight, layer.bias, 0.4)
     else:
         layer, x = DropConnectConv2d(2, 3, 3, padding=1, groups=1, **options).double().eval(), random(2, 2, 5, 5)
-        moments = gaussian_moments_conv2d(x, layer.weight, layer.bias, 0.5, padding=1)
+        moments = gaussian_moments_conv2d(x, layer.weight, layer.bias, 0.4, padding=1)
     torch.manual_seed(0)
     y = layer(x)
     torch.manual_seed(0)

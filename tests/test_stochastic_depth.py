@@ -281,6 +281,8 @@ def test_wrong_arguments_are_named(training):
                 call(p)
     with pytest.raises(ValueError, match=r"^p must be a number or a tensor without dimensions, got the shape \(4, 1\)"):
         stochastic_depth(x, torch.relu, torch.full((4, 1), 0.5), training)
+    with pytest.raises(ValueError, match=r"^p must be a number or a tensor without dimensions, got the shape \(1,\)$"):
+        stochastic_depth(x, torch.relu, torch.full((1,), 0.5), training)
     with pytest.raises(ValueError, match=r"^mode must be 'batch' or 'sample', got 'row'"):
         stochastic_depth(x, torch.relu, 0.5, training, "row")
     with pytest.raises(TypeError, match=r"^branch must be callable, got Tensor"):
@@ -298,12 +300,27 @@ def test_wrong_arguments_of_the_module_are_named():
         (lambda: StochasticDepth(0.5, nn.ReLU()), TypeError, r"^p must be"),
         (lambda: StochasticDepth(0.5), TypeError, r"^branch must be callable, got float"),
         (lambda: StochasticDepth(nn.ReLU(), seed=1.5), TypeError, r"^seed must be an int or None, got float"),
-        (lambda: StochasticDepth(nn.ReLU(), 0.5, "sample")(torch.tensor(1.0)), ValueError, r"^x must have the shape"),
+        (
+            lambda: StochasticDepth(nn.ReLU(), 0.5, "sample")(torch.tensor(1.0)),
+            ValueError,
+            r"^x must have the shape \(N, \*\) with 1 or more dimensions, got a scalar$",
+        ),
         (lambda: drop_path(torch.tensor(1.0), 0.5), ValueError, r"^y must have the shape"),
         (lambda: StochasticDepth(nn.ReLU(), 0.5)(torch.arange(3)), TypeError, r"^x must be a floating-point tensor"),
     ):
         with pytest.raises(error, match=message):
             make()
+
+
+def test_a_sample_may_be_one_number():
+    x = torch.ones(50)
+    assert set(drop_path(x, 0.5, generator=generator()).tolist()) == {0.0, 2.0}
+    torch.manual_seed(0)
+    y = stochastic_depth(x, torch.relu, 0.5, mode="sample")
+    assert set(y.tolist()) == {1.0, 3.0}
+    torch.manual_seed(0)
+    with torch.device("meta"):  # as a default for new tensors, it does not concern the input's
+        assert torch.equal(stochastic_depth(x, torch.relu, 0.5, mode="sample"), y)
 
 
 # --- modules ----------------------------------------------------------------------------------------------------------
@@ -318,7 +335,8 @@ def test_module_is_its_function(mode):
         torch.manual_seed(seed)
         assert torch.equal(y, stochastic_depth(x, block.branch, 0.4, mode=mode))
     torch.testing.assert_close(block.eval()(x), x + block.branch(x))
-    assert "p=0.4" in repr(block) and f"mode='{mode}'" in repr(block)
+    assert block.extra_repr() == f"p=0.4, mode='{mode}'"
+    assert StochasticDepth(Counting(), 0.4, mode, seed=3).extra_repr() == f"p=0.4, mode='{mode}', seed=3"
     assert set(block.state_dict()) == {"branch.linear.weight", "branch.linear.bias"}  # nothing of its own
 
 
