@@ -391,6 +391,12 @@ def test_wrong_arguments_are_named(training):
             function(torch.ones(2, 4), [1.0], None, 0.5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_expected_relu_has_the_dtype_of_the_mean(dtype):
+    mean, variance = torch.linspace(-2, 2, 9).to(dtype), torch.ones(9, dtype=dtype)
+    assert expected_relu(mean, variance).dtype == dtype
+
+
 def test_defaults():
     x, maps, mean, variance = random(4, 9), random(2, 2, 5, 5), random(4, 3), random(4, 3).square()
     weight, kernel = random(5, 9), random(3, 2, 3, 3)

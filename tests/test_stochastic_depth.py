@@ -318,6 +318,7 @@ def test_a_sample_may_be_one_number():
     torch.manual_seed(0)
     y = stochastic_depth(x, torch.relu, 0.5, mode="sample")
     assert set(y.tolist()) == {1.0, 3.0}
+    assert {float(stochastic_depth(x[:1], torch.relu, 0.5, mode="sample")) for _ in range(50)} == {1.0, 3.0}
     torch.manual_seed(0)
     with torch.device("meta"):  # as a default for new tensors, it does not concern the input's
         assert torch.equal(stochastic_depth(x, torch.relu, 0.5, mode="sample"), y)
