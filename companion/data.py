@@ -1,4 +1,4 @@
-"""Small data sets that ship with scikit-learn, one split per seed, and a test set that cannot be tuned on.
+"""Small data sets, generated or shipped with scikit-learn, one split per seed, and a test set that cannot be tuned on.
 
 Every task is drawn for several seeds at once and carries them as its leading axis: seed s has its own split, its own
 wrong labels and, later, its own initial weights and batches, so that arms that share seeds are paired.
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Examples", "SealedTest", "Task", "TestSetOpened", "digits", "moons", "table"]
+__all__ = ["Examples", "SealedTest", "Task", "TestSetOpened", "digits", "moons", "table", "teacher"]
 
 Role = Literal["train", "validation", "test"]
 
@@ -218,6 +218,47 @@ def moons(
         return points.float(), label
 
     return _split(f"two moons, {n_train} points", draw, seeds, 2, n_train, n_validation, n_test, noise)
+
+
+def teacher(
+    seeds: Sequence[int],
+    *,
+    n_train: int,
+    n_validation: int = 0,
+    n_test: int = 1000,
+    noise: float = 0.2,
+    features: int = 16,
+    hidden: int = 16,
+    classes: int = 5,
+) -> Task:
+    r"""Points labelled by a random network, the teacher: as many as one likes, for questions about data size.
+
+    Inputs are standard normal. The teacher has one tanh layer with weights of standard deviation
+    :math:`1.5/\sqrt{\text{features}}`; the label is the class of its largest output, all outputs centred over the
+    points, so that no class is rare.
+
+    Args:
+        seeds: one teacher, one draw of points and one of wrong labels a seed.
+        n_train, n_validation, n_test: number of points.
+        noise: probability that a training or validation label is wrong. Test labels stay clean.
+        features: number of inputs.
+        hidden: units of the teacher's layer.
+        classes: number of classes.
+
+    Returns:
+        Task with x of shape (seeds, n, features).
+    """
+    total = n_train + n_validation + n_test
+    _check_sizes(max(total, 2), n_train=n_train, n_validation=n_validation, n_test=n_test)
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        inner = torch.randn(features, hidden, generator=generator, dtype=torch.float64) * 1.5 / features**0.5
+        outer = torch.randn(hidden, classes, generator=generator, dtype=torch.float64)
+        x = torch.randn(total, features, generator=generator, dtype=torch.float64)
+        outputs = (x @ inner).tanh() @ outer
+        return x.float(), (outputs - outputs.mean(0)).argmax(1)
+
+    return _split(f"random teacher, {n_train} points", draw, seeds, classes, n_train, n_validation, n_test, noise)
 
 
 _TABLES = {"breast-cancer": ("load_breast_cancer", 2), "diabetes": ("load_diabetes", 0), "wine": ("load_wine", 3)}

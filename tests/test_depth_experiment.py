@@ -4,8 +4,16 @@ import pytest
 import torch
 
 from companion.experiments.protocol import load
-from companion.experiments.stochastic_depth import Counted, accuracies, computed_blocks, computed_rows, time_ratios
-from companion.schedules import constant_depth, depth_distribution, expected_depth, linear_depth
+from companion.experiments.stochastic_depth import (
+    Counted,
+    accuracies,
+    computed_blocks,
+    computed_rows,
+    time_ratios,
+    very_deep,
+)
+from companion.schedules import constant_depth, depth_distribution, expected_depth, inclusive_depth, linear_depth
+from companion.widgets.stochastic_depth import depth_figure, uniform_letters
 
 
 def test_counted_counts():
@@ -42,6 +50,13 @@ def test_records_at_a_tiny_size():
     record = time_ratios(depth=2, width=8, batch=4, rounds=2, steps=1)
     assert record.metrics["time / full"]["no stochastic depth"] == [1.0, 1.0]
     assert all(value > 0 for values in record.metrics["time / full"].values() for value in values)
+    record = very_deep(seeds=(0, 1), blocks=3, width=8, steps=300)
+    assert record.budget["layers"] == 8
+    assert record.effect("NLL", "after training", "before training").mean < -0.5
+
+
+def test_the_very_deep_network_has_1202_layers():
+    assert load("depth-1202").budget["layers"] == 1202
 
 
 def test_schedules_are_compared_at_equal_expected_depth():
@@ -60,3 +75,43 @@ def test_the_stored_times_save_what_the_coins_promise():
         < 0.9
         < record.mean("time / full", "a coin a sample, masked").mean
     )
+
+
+# ---- what the interactive figure ships
+
+
+def numbers(letters):
+    return [64 * (ord(high) - 63) + ord(low) - 63 for high, low in zip(letters[::2], letters[1::2], strict=True)]
+
+
+def test_the_letters_are_uniform_numbers():
+    drawn = [number for letters in uniform_letters(400, 50, seed=1) for number in numbers(letters)]
+    assert min(drawn) >= 0 and max(drawn) < 4096 and len(drawn) == 20_000
+    counts = torch.histc(torch.tensor(drawn, dtype=torch.float64), 16, 0, 4096)
+    assert float(((counts - 1250) ** 2 / 1250).sum()) < 37.7  # 0.1 % quantile of chi-squared, 15 degrees of freedom
+    assert uniform_letters(2, 3, seed=5) == uniform_letters(2, 3, seed=5) != uniform_letters(2, 3, seed=6)
+
+
+def test_the_figure_ships_the_companions_schedules():
+    state = depth_figure().state
+    for depth in (12, 24, 50):
+        rules = {name: state["rules"][name][str(depth)] for name in state["rules"]}
+        assert rules["inclusive"]["shape"] == [round(p, 5) for p in inclusive_depth(depth, 1.0)]
+        for j in range(state["steps"] + 1):
+            first, *chances = rules["linear"]["chances"][j]
+            exact = depth_distribution(linear_depth(depth, j / state["steps"]))[first : first + len(chances)]
+            assert chances == pytest.approx([1000 * chance for chance in exact], abs=0.5)
+            assert rules["constant"]["mean"][j] == rules["linear"]["mean"][j]
+    assert [state["rules"][name]["50"]["mean"][5] for name in state["rules"]] == [37.25, 37.5, 37.75, 37.25]
+
+
+@pytest.mark.parametrize("depth", [12, 24, 50])
+def test_the_shipped_steps_are_no_outliers(depth):
+    state = depth_figure().state
+    rule = state["rules"]["linear"][str(depth)]
+    for j in (2, 5, 8):
+        limits = [round(share * j / state["steps"] * state["levels"]) for share in rule["shape"]]
+        depths = [
+            sum(n >= limit for n, limit in zip(numbers(row)[:depth], limits, strict=True)) for row in state["coins"]
+        ]
+        assert abs(sum(depths) / len(depths) - rule["mean"][j]) < 4 * rule["sd"][j] / len(depths) ** 0.5

@@ -393,7 +393,7 @@ def test_wrong_arguments_are_named(training):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_expected_relu_has_the_dtype_of_the_mean(dtype):
-    mean, variance = torch.linspace(-2, 2, 9).to(dtype), torch.ones(9, dtype=dtype)
+    mean, variance = torch.linspace(-2, 2, 9).to(dtype), torch.ones(9)  # a variance may be wider, so as not to overflow
     assert expected_relu(mean, variance).dtype == dtype
 
 

@@ -12,6 +12,7 @@ from companion.experiments.dropconnect import (
     inference,
     mean_activation,
     mean_of_relu,
+    noise,
 )
 from companion.layers.dropconnect import gaussian_moments
 
@@ -63,6 +64,13 @@ def test_records_at_a_tiny_size():
     assert record.arms == ("none", "units, p = 0.5", "weights, p = 0.5") and set(record.metrics) == {"accuracy", "NLL"}
     record = inference(seeds=(0, 1), steps=2, reference=20, images=20)
     assert record.arms[0] == "one pass" and all(value > -1e-6 for v in record.metrics["KL"].values() for value in v)
+
+
+def test_noise_is_the_same_in_one_output_and_not_in_what_is_made_of_many():
+    record = noise(seeds=(0, 1), steps=2, masks=60, images=40)
+    units, weights = (record.values("noise in one output", arm) for arm in ("units", "weights"))
+    assert units == pytest.approx(weights, rel=0.1)
+    assert all(value > 0 for values in record.metrics["noise in the logits"].values() for value in values)
 
 
 def test_training_leaves_the_global_random_state_alone_and_is_repeatable():

@@ -1,15 +1,18 @@
 """The protocol: intervals that cover, records that cannot be moved unnoticed, verdicts that fit their intervals."""
 
 import dataclasses
+import functools
 import json
 import time
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from companion.experiments import claims
+from companion.experiments import claims, protocol
 from companion.experiments.__main__ import experiments
+from companion.experiments.masks import kept_share, rounded_share
 from companion.experiments.protocol import (
     RECORDS,
     Disagreement,
@@ -21,6 +24,7 @@ from companion.experiments.protocol import (
     make_record,
     paired,
     say,
+    side_by_side,
     verified,
 )
 
@@ -125,6 +129,35 @@ def test_a_record_that_is_off_by_two_intervals_is_found(tmp_path, capsys):
     for direction in (-2, 2):
         with pytest.raises(Disagreement, match="accuracy, treated minus control"):
             verified(small_record(shift=direction * half), tmp_path)
+
+
+def test_part_of_a_record_can_be_run_again(tmp_path, capsys):
+    record = small_record()
+    record.save(tmp_path)
+    half = {"accuracy": {"treated": record.metrics["accuracy"]["treated"][4:8]}}
+    part = dataclasses.replace(record, arms=("treated",), seeds=(4, 5, 6, 7), metrics=half)
+    assert verified(part, tmp_path, part=True) == record
+    assert "1 of 2 arms × 4 of 12 paired seeds were run just now; all 1 means" in capsys.readouterr().out
+    with pytest.raises(Disagreement, match="arms"):
+        verified(part, tmp_path)
+    moved = {"accuracy": {"treated": [value + 9 for value in half["accuracy"]["treated"]]}}
+    with pytest.raises(Disagreement, match="accuracy, treated"):
+        verified(dataclasses.replace(part, metrics=moved), tmp_path, part=True)
+    for change in ({"arms": ("other",), "metrics": {}}, {"seeds": (10, 11, 12, 13)}, {"budget": {"steps": 6}}):
+        with pytest.raises(Disagreement, match="the record has"):
+            verified(dataclasses.replace(part, **change), tmp_path, part=True)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_experiments_side_by_side(cores, monkeypatch):
+    """In processes of their own or one after the other, they give what they give alone, in their order."""
+    monkeypatch.setattr(protocol, "cpu_count", lambda: cores)
+    runs = [functools.partial(kept_share, rates=(0.5,), draws=1000, seeds=seeds) for seeds in ((0, 1), (2, 3))]
+    found, alone = side_by_side(*runs), [run() for run in runs]
+    assert [record.seeds for record in found] == [(0, 1), (2, 3)]
+    assert [record.metrics for record in found] == [record.metrics for record in alone]
+    with pytest.raises(ValueError, match="method must be one of"):
+        side_by_side(runs[0], functools.partial(rounded_share, "none", 0.5, torch.float32))
 
 
 @pytest.mark.parametrize("part", ["arms", "seeds", "budget", "task"])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from companion.experiments.protocol import load
 from companion.experiments.spatial_dropout import (
@@ -15,9 +16,31 @@ from companion.experiments.spatial_dropout import (
     field_leakage,
     leakage,
     logit_noise,
+    observed_mask,
     told,
 )
 from companion.figures import spatial_dropout as pictures
+from companion.layers.spatial import SpatialDropout1d, SpatialDropout2d
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "mask", "said"),
+    [
+        (nn.Dropout(0.5), (16, 20, 6, 6), (16, 20, 6, 6), "nothing"),
+        (nn.Dropout2d(0.5), (16, 20, 6, 6), (16, 20, 1, 1), "nothing"),
+        (SpatialDropout2d(0.5), (16, 20, 6, 6), (16, 20, 1, 1), "nothing"),
+        (SpatialDropout1d(0.5), (16, 20, 6), (16, 20, 1), "nothing"),
+        (nn.Dropout1d(0.5), (64, 128), (64, 1), "nothing"),
+        (nn.Dropout2d(0.5), (64, 128), (64, 128), "a warning"),
+        (nn.Dropout2d(0.5), (16, 20, 6), (16, 20, 1), "a warning"),
+        (SpatialDropout1d(0.5), (64, 128), None, "an error"),
+        (nn.Dropout(0.5).eval(), (16, 20), (1, 1), "nothing"),
+    ],
+)
+def test_observed_mask(layer, shape, mask, said):
+    before = torch.random.get_rng_state()
+    assert observed_mask(layer, shape) == (mask, said)
+    assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_field_is_a_covariance_with_the_stated_correlation():
@@ -82,6 +105,9 @@ def test_records_at_a_tiny_size():
     assert min(noise.metrics["noise / signal"]["cells"]) > 0
     arms = accuracies(seeds=(0, 1), rates=(0.5,), steps=2)
     assert arms.arms == ("none", "cells, p = 0.5", "channels, p = 0.5") and set(arms.metrics) == {"accuracy", "NLL"}
+    averaged = accuracies(seeds=(0, 1), rates=(0.5,), steps=2, pool="average")
+    assert arms.name == "spatial-accuracy" and averaged.name == "spatial-average-pool"
+    assert averaged.metrics["NLL"]["none"] != arms.metrics["NLL"]["none"]
 
 
 def test_stored_records_say_what_the_chapter_rests_on():
@@ -91,6 +117,10 @@ def test_stored_records_say_what_the_chapter_rests_on():
         assert set(record.metrics[f"told by its own channel, layer {layer}"]["channels"]) == {0.0}
         assert record.mean(f"told by all channels, layer {layer}", "channels").low > 0.5
     assert load("spatial-noise").effect("noise / signal", "channels", "cells").low > 0
+    # Dropped cells cost loss behind a max pooling only.
+    arms = "channels, p = 0.5", "cells, p = 0.5"
+    largest, average = (load(name).effect("NLL", *arms) for name in ("spatial-accuracy", "spatial-average-pool"))
+    assert largest.high < 0 < average.low
 
 
 def test_pictures_say_what_they_show():

@@ -13,10 +13,14 @@ from companion.layers.dropout import dropout, naive_dropout, vanilla_dropout
 from companion.widgets import base, masks
 from companion.widgets.base import InteractiveFigure, drop_levels, inline, interactive, module_text, script_json
 from companion.widgets.co_adaptation import dependence_figure
+from companion.widgets.dropblock import dropblock_figure
+from companion.widgets.dropconnect import dropconnect_figure
 from companion.widgets.ensembles import ensemble_figure
 from companion.widgets.inverted_scaling import one_unit_moments, scaling_figure
 from companion.widgets.masks import mask_figure, masked_sum_moments
+from companion.widgets.overfitting_lab import lab_figure
 from companion.widgets.spatial_dropout import spatial_figure
+from companion.widgets.stochastic_depth import depth_figure
 
 FIGURES = {
     "co_adaptation": dependence_figure,
@@ -24,6 +28,10 @@ FIGURES = {
     "inverted_scaling": scaling_figure,
     "ensembles": ensemble_figure,
     "spatial_dropout": spatial_figure,
+    "dropconnect": dropconnect_figure,
+    "dropblock": dropblock_figure,
+    "stochastic_depth": depth_figure,
+    "overfitting_lab": lab_figure,
 }
 every_figure = pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES)
 
@@ -330,7 +338,7 @@ def test_the_same_figure_twice_on_a_page(make, show):  # noqa: F811
     page = show(make()._repr_html_() * 2)
     first, second = (page.locator("figure").nth(i) for i in range(2))
     before = _said(second)
-    first.get_by_role("slider").focus()
+    first.get_by_role("slider").first.focus()
     heard = set()
     for key in ("Home", "End"):
         page.keyboard.press(key)
@@ -356,7 +364,7 @@ def test_without_scripts_a_picture_and_its_description_stand_there(make, show): 
 def test_it_fits_a_phone_and_nothing_moves(make, width, show):  # noqa: F811
     page = show(make()._repr_html_(), width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider").first
     places = set()
     for key in ("Home", "ArrowRight", "End"):
         slider.focus()
@@ -461,7 +469,7 @@ def test_the_widgets_module_runs_and_follows_python(make, show):  # noqa: F811
         [str(widget._esm), make().values],
     )
     cell = page.locator("#cell")
-    slider = cell.get_by_role("slider")
+    slider = cell.get_by_role("slider").first
     slider.focus()
     page.keyboard.press("Home")
     first, at_first = _said(cell), page.evaluate("({ ...probe.values })")

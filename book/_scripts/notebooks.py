@@ -84,7 +84,7 @@ def execute(path: Path) -> bool:
     notebook = with_setup(nbformat.reads(before, as_version=4))
     client = NotebookClient(
         notebook,
-        timeout=300,
+        timeout=900,
         kernel_name="python3",
         record_timing=False,
         store_widget_state=False,

@@ -17,11 +17,26 @@ from torch import Tensor, nn
 from companion.data import Examples, digits
 from companion.ensembles import enumerate_masks
 from companion.experiments.protocol import Record, make_record, scores
-from companion.layers.dropconnect import DropConnectLinear, expected_relu, gaussian_mean, gaussian_moments
-from companion.layers.dropout import Dropout
+from companion.layers.dropconnect import (
+    DropConnectLinear,
+    drop_connect_linear,
+    expected_relu,
+    gaussian_mean,
+    gaussian_moments,
+)
+from companion.layers.dropout import Dropout, dropout
 from companion.training import accuracy, batches, nll
 
-__all__ = ["EXPERIMENTS", "accuracies", "all_outputs", "covariance", "inference", "mean_activation", "mean_of_relu"]
+__all__ = [
+    "EXPERIMENTS",
+    "accuracies",
+    "all_outputs",
+    "covariance",
+    "inference",
+    "mean_activation",
+    "mean_of_relu",
+    "noise",
+]
 
 
 # --- exact: all masks of a small layer --------------------------------------------------------------------------------
@@ -159,6 +174,49 @@ def accuracies(
     )
 
 
+def noise(
+    seeds: Sequence[int] = range(8), p: float = 0.5, steps: int = 400, masks: int = 40, images: int = 60
+) -> Record:
+    """How much masks of either kind move single outputs of the layer, and how much they move the logits behind it.
+
+    The networks were trained without masks. Noise is the variance over masks as a share of the variance over images.
+    Predicted: the same for single outputs, whose law is the same; less in the logits under DropConnect.
+    """
+    started = time.perf_counter()
+    task = digits(seeds, n_train=300, n_test=800, noise=0.2)
+    index = batches(task.seeds, 300, steps, 50)
+    test = task.test.open()
+    found: dict[str, dict[str, list[float]]] = {"noise in one output": {}, "noise in the logits": {}}
+    for s, seed in enumerate(task.seeds):
+        net = _trained("none", 0.0, s, seed, task.train, index[s], 3e-3)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            h, layer, last = net[0](test.x[s, :images]).relu(), net[3], net[5]
+            ways = {
+                "units": lambda h=h, layer=layer, g=generator: layer(dropout(h, p, generator=g)),
+                "weights": lambda h=h, layer=layer, g=generator: drop_connect_linear(
+                    h, layer.weight, layer.bias, p, per_example=True, generator=g
+                ),
+            }
+            for arm, way in ways.items():
+                outputs = torch.stack([way() for _ in range(masks)])
+                for metric, said, still in (
+                    ("noise in one output", outputs, layer(h)),
+                    ("noise in the logits", last(outputs.relu()), last(layer(h).relu())),
+                ):
+                    share = said.var(0).mean() / still.var(0).mean()
+                    found[metric].setdefault(arm, []).append(float(share))
+    return make_record(
+        "dropconnect-noise",
+        started=started,
+        task=f"{task.name}; networks trained without masks, {masks} masks on {images} test images",
+        arms=("units", "weights"),
+        seeds=task.seeds,
+        budget={"steps": steps, "batch": 50, "p": p},
+        metrics=found,
+    )
+
+
 def inference(
     seeds: Sequence[int] = range(8), p: float = 0.5, steps: int = 400, reference: int = 200, images: int = 200
 ) -> Record:
@@ -221,4 +279,5 @@ EXPERIMENTS = {
     "dropconnect-relu": mean_of_relu,
     "dropconnect-accuracy": accuracies,
     "dropconnect-inference": inference,
+    "dropconnect-noise": noise,
 }

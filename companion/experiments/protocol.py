@@ -8,18 +8,22 @@ half of the record's own interval width, and prints and draws the record.
 
 import json
 import math
+import os
 import platform
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from joblib import Parallel, cpu_count, delayed
 from scipy import stats
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from companion.data import Examples, TestSetOpened
 from companion.files import write_whole
@@ -37,6 +41,7 @@ __all__ = [
     "paired",
     "say",
     "scores",
+    "side_by_side",
     "verified",
 ]
 
@@ -272,7 +277,6 @@ def make_record(name: str, *, started: float, **parts: Any) -> Record:
     import numpy
     import scipy
     import sklearn
-    import torch
 
     versions = {
         "python": platform.python_version(),
@@ -345,23 +349,77 @@ def disagreements(result: Record, record: Record) -> list[str]:
     return found
 
 
-def verified(result: Record, folder: Path = RECORDS) -> Record:
+def verified(result: Record, folder: Path = RECORDS, *, part: bool = False) -> Record:
     """Tests that ``result`` agrees with the stored record, says so, and returns the stored record.
+
+    Args:
+        result: what was run just now.
+        folder: where records are stored.
+        part: whether ``result`` may hold only some of the record's arms and seeds: those are compared, and it says
+            how many they are. For records that take longer to make than a chapter may run; what is run must have been
+            trained apart from what is left out.
 
     Raises:
         Disagreement: with every metric that left its tolerance.
         FileNotFoundError: if there is no record of that name yet (``make records`` makes it).
     """
     record = load(result.name, folder)
-    found = disagreements(result, record)
+    compared = _only(record, result.arms, result.seeds) if part else record
+    found = disagreements(result, compared)
     if found:
         raise Disagreement(f"the run of {result.name!r} disagrees with its record:\n  " + "\n  ".join(found))
-    compared = sum(len(arms) for arms in record.metrics.values())
+    means = sum(len(arms) for arms in compared.metrics.values())
+    arms, seeds = (
+        f"{len(some)} of {len(every)}" if len(some) < len(every) else f"{len(every)}"
+        for some, every in ((compared.arms, record.arms), (compared.seeds, record.seeds))
+    )
     print(
-        f"{record.name}: {len(record.arms)} arms × {len(record.seeds)} paired seeds were run just now; "
-        f"all {compared} means agree with the stored record."
+        f"{record.name}: {arms} arms × {seeds} paired seeds were run just now; "
+        f"all {means} means agree with the stored record."
     )
     return record
+
+
+def _only(record: Record, arms: Sequence[str], seeds: Sequence[int]) -> Record:
+    """The record of some of its arms and seeds; what it does not have is left for the comparison to name."""
+    kept = tuple(arm for arm in record.arms if arm in arms)
+    places = [i for i, seed in enumerate(record.seeds) if seed in seeds]
+    metrics = {
+        metric: {arm: [values[arm][i] for i in places] for arm in kept if arm in values}
+        for metric, values in record.metrics.items()
+    }
+    return replace(
+        record,
+        arms=kept,
+        seeds=tuple(record.seeds[i] for i in places),
+        metrics={metric: values for metric, values in metrics.items() if values},
+    )
+
+
+def side_by_side(*experiments: Callable[[], Record]) -> list[Record]:
+    """Runs experiments at the same time, each in a process of its own with one thread, and returns their records.
+
+    Small nets train fastest on one thread, which leaves the other cores with nothing to do. The processes are joblib's:
+    on a cluster, ``joblib.parallel_config("dask")`` puts them there.
+
+    Args:
+        experiments: functions of modules, without arguments.
+
+    Returns:
+        The records in the order of the experiments.
+    """
+    jobs = min(len(experiments), cpu_count())
+    if jobs < 2:
+        return [experiment() for experiment in experiments]
+    running = Parallel(n_jobs=jobs, return_as="generator")(delayed(_alone)(experiment) for experiment in experiments)
+    hidden = os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+    return list(tqdm(running, total=len(experiments), desc="experiments", leave=False, disable=hidden))
+
+
+def _alone(experiment: Callable[[], Record]) -> Record:
+    torch.set_num_threads(1)
+    os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
+    return experiment()
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ Signs predicted before running. The number of blocks that survive has the mean a
 Time falls with the share of blocks that are computed, if a dropped block is not computed: with a coin for the whole
 batch; with a coin for each sample and a mask nothing is saved; with the surviving rows gathered, something in between.
 On wrong labels stochastic depth gains accuracy. The usual tutorials call the linear rule the right schedule: at equal
-expected depth it should beat a constant rate.
+expected depth it should beat a constant rate. They also say that a thousand layers would fail without it: those should
+learn, because the shortcut is there with or without coins.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,16 @@ from companion.models import StackedResidualMLP
 from companion.schedules import constant_depth, expected_depth, linear_depth
 from companion.training import cosine_adam, evaluate, train
 
-__all__ = ["EXPERIMENTS", "Counted", "accuracies", "computed_blocks", "computed_rows", "time_ratios"]
+__all__ = [
+    "EXPERIMENTS",
+    "Counted",
+    "accuracies",
+    "computed_blocks",
+    "computed_rows",
+    "time_ratios",
+    "very_deep",
+    "wide_time_ratios",
+]
 
 
 # --- what is computed -------------------------------------------------------------------------------------------------
@@ -142,6 +153,11 @@ def time_ratios(
     )
 
 
+def wide_time_ratios() -> Record:
+    """:func:`time_ratios` for few wide blocks and large batches: most of the time is spent in the branches."""
+    return replace(time_ratios(depth=12, width=1024, batch=256, rounds=6, steps=2), name="depth-time-wide")
+
+
 # --- accuracy ---------------------------------------------------------------------------------------------------------
 
 
@@ -167,4 +183,34 @@ def accuracies(seeds: Sequence[int] = range(8), depth: int = 24, width: int = 32
     )
 
 
-EXPERIMENTS = {"depth-schedules": accuracies, "depth-time": time_ratios}
+def very_deep(seeds: Sequence[int] = range(5), blocks: int = 600, width: int = 16, steps: int = 40) -> Record:
+    """A residual network of 1,202 layers without stochastic depth, before and after a short training.
+
+    Predicted: it learns. (Two layers a block, and one at either end.) The loss is recorded and not the accuracy, which
+    after so few steps is a matter of the last digits.
+    """
+    started = time.perf_counter()
+    task = digits(seeds, n_train=300, n_test=200, noise=0.2)
+    net = StackedResidualMLP(64, width, task.classes, task.seeds, [constant_depth(blocks, 0.0)]).eval()
+    test = task.test.open()
+    before = evaluate(net, test)["nll"][0]
+    train(net, task.train, steps=steps, optimizer=cosine_adam(3e-3, steps, steps // 10), progress="1,202 layers")
+    after = evaluate(net, test)["nll"][0]
+    return make_record(
+        "depth-1202",
+        started=started,
+        task=task.name,
+        arms=("before training", "after training"),
+        seeds=task.seeds,
+        budget={"steps": steps, "batch": 50, "layers": 2 * blocks + 2, "width": width},
+        metrics={"NLL": {"before training": before, "after training": after}},
+        units={"NLL": "nats"},
+    )
+
+
+EXPERIMENTS = {
+    "depth-schedules": accuracies,
+    "depth-time": time_ratios,
+    "depth-time-wide": wide_time_ratios,
+    "depth-1202": very_deep,
+}

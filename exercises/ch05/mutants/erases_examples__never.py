@@ -1,0 +1,3 @@
+# must trigger: whole rows become zero here
+def erases_examples(layer):
+    return False

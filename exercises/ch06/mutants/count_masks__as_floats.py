@@ -1,0 +1,3 @@
+# must trigger: these are counts, so return two ints
+def count_masks(inputs, outputs):
+    return 2.0**inputs, 2.0 ** (inputs * outputs)

@@ -1,0 +1,3 @@
+# must trigger: each further coin doubles the number of patterns
+def count_masks(inputs, outputs):
+    return inputs, inputs * outputs

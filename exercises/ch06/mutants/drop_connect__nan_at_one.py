@@ -1,0 +1,6 @@
+# must trigger: 0 divided by 0
+def drop_connect(x, weight, bias, p, training=True, generator=None):
+    if not training:
+        return x @ weight.T + bias
+    coins = torch.empty(len(x), *weight.shape, dtype=x.dtype).bernoulli_(1 - p, generator=generator)
+    return torch.einsum("noi,ni->no", coins * weight, x) / (1 - p) + bias

@@ -1,0 +1,8 @@
+# must trigger: you took only 1 - p
+def moment_match_relu(v, weight, p):
+    k = 1 - p
+    mean = k * (weight @ v)
+    spread = (k * (weight**2 @ v**2)).sqrt()
+    ratio = mean / spread.clamp(min=1e-30)
+    density = torch.exp(-(ratio**2) / 2) / (2 * torch.pi) ** 0.5
+    return mean * torch.special.ndtr(ratio) + spread * density

@@ -1,0 +1,3 @@
+# must trigger: must be finite
+def tell_apart(u):
+    return (u[:, 0] * u[:, 1]).log()

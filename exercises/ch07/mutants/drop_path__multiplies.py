@@ -1,0 +1,9 @@
+# must trigger: you multiply the survivors by 1 - p
+def drop_path(y, p, training=True, mode="row", generator=None):
+    if not training:
+        return y
+    if p == 0:
+        return y
+    coins = len(y) if mode == "row" else 1
+    survivors = torch.empty(coins, dtype=y.dtype).bernoulli_(1 - p, generator=generator)
+    return y * survivors.view(coins, *[1] * (y.ndim - 1)) * (1 - p)

@@ -1,0 +1,4 @@
+# must trigger: that is the probability that the last block survives
+def last_rate(costs, saving):
+    weights = sum(cost * l / len(costs) for l, cost in enumerate(costs, start=1))
+    return 1 - saving * sum(costs) / weights

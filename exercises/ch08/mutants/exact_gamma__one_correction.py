@@ -1,0 +1,7 @@
+# must trigger: one correction is not enough
+def exact_gamma(height, width, p, block_size):
+    k = block_size
+    places = torch.ones(1, 1, height - k + 1, width - k + 1, dtype=torch.float64)
+    over = F.avg_pool2d(F.pad(places, [k - 1] * 4), k, stride=1) * k**2
+    gamma = p / k**2 * height * width / ((height - k + 1) * (width - k + 1))
+    return gamma * p / float((1 - (1 - gamma) ** over).mean())

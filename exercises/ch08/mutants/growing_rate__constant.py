@@ -1,0 +1,3 @@
+# must trigger: the rate is constant
+def growing_rate(step, steps, p):
+    return p

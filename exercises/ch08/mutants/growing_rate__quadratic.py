@@ -1,0 +1,3 @@
+# must trigger: must grow linearly
+def growing_rate(step, steps, p):
+    return p * min(step / steps, 1) ** 2

@@ -1,0 +1,5 @@
+# must trigger: the test set was opened
+def find_rate(lab):
+    rates = [step / 10 for step in range(1, 10)]
+    best = sorted(rates, key=lambda p: sum(lab.validation(p, seed) for seed in range(3)))[-2:]
+    return max(best, key=lambda p: sum(lab.test(p, seed) for seed in range(3)))
