@@ -18,7 +18,7 @@ BIN := .venv/bin
 SITE := _build/html
 CHAPTERS := $(sort $(wildcard book/[0-9][0-9]-*.ipynb))
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	--nbval-cell-timeout 120 -n 2 --dist loadscope
+	--nbval-cell-timeout 300 -n 2 --dist loadscope
 
 .PHONY: help book serve test test-unit test-notebooks test-browser test-cpus mutants lint format notebooks exercises records bench clean distclean
 
