@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from companion.figures.svg import COLOURS, canvas, figure
+from companion.figures.tables import rows
 
 
 def draw(alt="A line that rises from left to right.", caption="Notice that the line never falls.", name="rise"):
@@ -68,3 +69,9 @@ def test_marks_stand_out_on_both_pages(background):
     for name, colour in COLOURS.items():
         light, dark = sorted((luminance(colour), luminance(background)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3, name
+
+
+@pytest.mark.parametrize("table", [[], [{"a": 1}, {"b": 2}], [{"": 1, "a": 2}]])
+def test_a_table_without_heads_is_refused(table):
+    with pytest.raises(ValueError, match="table must h"):
+        rows(table, "A table.")

@@ -381,7 +381,7 @@ def choices(
         train(net, task.train, steps=steps, watch=watch, watch_every=every, progress="rates, stops, choices")
         stopping.restore(kept)
         stopped_at = every * stopping.best_check.view(net.arms, len(block)).double()
-        chosen = [_chosen(net, task.validation, seed) for seed in range(len(block))]
+        chosen = _chosen(net, task.validation)
         test = task.test.open()
         end, early = evaluate(net, test), evaluate(kept, test)
         found: Found = {"training accuracy": _by_arm(arms, _percent(net, task.train))}
@@ -425,17 +425,15 @@ def picked_by_gap(record: Record, lowest: bool = False) -> tuple[np.ndarray, np.
     return np.array(list(arms))[place], np.take_along_axis(test, place[None], 0)[0]
 
 
-def _chosen(net: StackedMLP, validation: Examples, seed: int) -> int:
-    """The arm with the highest accuracy on the validation images of one seed (its place among the seeds)."""
-    own = Examples(validation.x[seed : seed + 1], validation.y[seed : seed + 1], validation.role)
-
-    def score(arm: int, examples: Examples) -> float:
-        model = arm * len(net.seeds) + seed
-        with torch.no_grad():
-            logits = net(examples.x.expand(net.models, -1, -1))
-        return float(accuracy(logits[model : model + 1], examples.y))
-
-    return choose(range(net.arms), score, own)
+@torch.no_grad()
+def _chosen(net: StackedMLP, validation: Examples) -> list[int]:
+    """For every seed the arm with the highest accuracy on that seed's validation images."""
+    logits = net(validation.x).view(net.arms, len(net.seeds), len(validation), -1)
+    best = []
+    for seed in range(len(net.seeds)):
+        own = Examples(validation.x[seed : seed + 1], validation.y[seed : seed + 1], validation.role)
+        best.append(choose(range(net.arms), lambda arm, one, s=seed: float(accuracy(logits[arm, s][None], one.y)), own))
+    return best
 
 
 def widths(

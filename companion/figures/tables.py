@@ -48,6 +48,8 @@ def rows(table: Sequence[Mapping[str, object]], caption: str) -> Rows:
     """
     if not table or any(list(row) != list(table[0]) for row in table):
         raise ValueError("table must hold one or more rows with the same keys in the same order")
+    if not all(table[0]):  # a screen reader would announce nothing
+        raise ValueError(f"table must have a key for every column, none of them empty, got {list(table[0])}")
     return Rows(
         tuple(table[0]),
         tuple(tuple(re.sub(r"(?<![\w.])-(?=\d)", "\u2212", str(cell)) for cell in row.values()) for row in table),
