@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from companion.data import Examples
-from companion.models import StackedConvNet, StackedMLP, StackedResidualMLP
+from companion.models import Stacked
 
-__all__ = ["accuracy", "adam", "adamw", "cosine_adam", "evaluate", "nll", "train"]
+__all__ = ["accuracy", "adam", "adamw", "batches", "cosine_adam", "epochs", "evaluate", "nll", "train"]
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-Models = StackedMLP | StackedConvNet | StackedResidualMLP
 
 
 def adam(lr: float) -> Optimizer:
@@ -57,18 +56,28 @@ def batches(seeds: Iterable[int], n: int, steps: int, batch: int) -> Tensor:
     return torch.stack([torch.randint(n, (steps, batch), generator=g) for g in generators])
 
 
+def epochs(seeds: Iterable[int], n: int, steps: int, batch: int) -> Tensor:
+    """Indices of the examples of each step, without replacement: whole passes, one behind the other, each in an order
+    of its own. Tensor[seeds, steps, batch]; a batch may hold the end of one pass and the beginning of the next."""
+    generators = [torch.Generator().manual_seed(1_000_003 + seed) for seed in seeds]
+    total = steps * batch
+    orders = [torch.cat([torch.randperm(n, generator=g) for _ in range(-(-total // n))])[:total] for g in generators]
+    return torch.stack(orders).view(-1, steps, batch)
+
+
 def train(
-    model: Models,
+    model: Stacked,
     examples: Examples,
     *,
     steps: int,
     batch: int = 50,
     optimizer: Optimizer | None = None,
     mask_seed: int = 0,
-    watch: Callable[[Models, int], None] | None = None,
+    order: Callable[[Iterable[int], int, int, int], Tensor] = batches,
+    watch: Callable[[Stacked, int], None] | None = None,
     watch_every: int = 0,
     progress: str | None = None,
-) -> Models:
+) -> Stacked:
     """Fits all models by cross-entropy and returns them in evaluation mode.
 
     Args:
@@ -78,6 +87,7 @@ def train(
         batch: examples a step.
         optimizer: makes the optimizer from the parameters; default ``adam(3e-3)``.
         mask_seed: seed of the generator that draws the masks.
+        order: which examples each step sees: :func:`batches`, drawn with replacement, or :func:`epochs`, whole passes.
         watch: called with the model (in evaluation mode, without gradients) and the number of steps done, before the
             first step and then every ``watch_every`` steps.
         watch_every: see ``watch``.
@@ -97,7 +107,7 @@ def train(
     device = examples.x.device
     model.generator = torch.Generator(device).manual_seed(mask_seed)
     parameters = (optimizer or adam(3e-3))(model.parameters())
-    index = batches(model.seeds, len(examples), steps, batch).to(device)
+    index = order(model.seeds, len(examples), steps, batch).to(device)
     seed_axis = torch.arange(len(model.seeds), device=device)[:, None]
     # TQDM_DISABLE keeps bars out of stored outputs; tqdm itself forgets it in notebooks.
     hidden = progress is None or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
@@ -120,7 +130,7 @@ def train(
     return model.eval()
 
 
-def _watch(model: Models, step: int, watch: Callable[[Models, int], None]) -> None:
+def _watch(model: Stacked, step: int, watch: Callable[[Stacked, int], None]) -> None:
     model.eval()
     with torch.no_grad():
         watch(model, step)
@@ -139,7 +149,7 @@ def nll(logits: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(model: Models, examples: Examples) -> dict[str, Tensor]:
+def evaluate(model: Stacked, examples: Examples) -> dict[str, Tensor]:
     """Accuracy and NLL of every model in evaluation mode: two tensors of shape (arms, seeds)."""
     was_training = model.training
     model.eval()
