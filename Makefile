@@ -20,7 +20,7 @@ CHAPTERS := $(sort $(wildcard book/[0-9][0-9]-*.ipynb))
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	--nbval-cell-timeout 300 -n 2 --dist loadscope
 
-.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus mutants lint format notebooks exercises records bench clean distclean
+.PHONY: help book serve test test-unit test-notebooks test-browser test-cpus mutants lint format notebooks pages exercises records replication bench clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,9 +50,12 @@ test-browser: book ## the built site in headless Chromium, network blocked
 	$(if $(wildcard tests/browser/test_*.py),$(BIN)/pytest tests/browser -n 2,@echo "no browser tests yet")
 
 # Another processor rounds the last digits differently and training drifts apart from there. The outputs must hold anyway.
-test-cpus: .venv/.installed ## the notebooks again, as on two older processors
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(MAKE) test-notebooks
-	ATEN_CPU_CAPABILITY=default $(MAKE) test-notebooks
+# To save time each chapter runs as on one of the two; all on both: make test-cpus AVX2='book/*.ipynb' PLAIN='book/*.ipynb'.
+AVX2 = $(wildcard book/[0-9][13579]-*.ipynb)
+PLAIN = $(wildcard book/[0-9][02468]-*.ipynb)
+test-cpus: .venv/.installed ## the notebooks again, each as on one of two older processors
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(MAKE) test-notebooks CHAPTERS='$(AVX2)'
+	ATEN_CPU_CAPABILITY=default $(MAKE) test-notebooks CHAPTERS='$(PLAIN)'
 
 # Hundreds of small changes of the masks and the layers, each of which must turn a test red. About an hour; not in make test.
 mutants: .venv/.installed ## mutation testing: writes tests/mutation/README.md, red below 90 % killed
@@ -69,15 +72,22 @@ format: .venv/.installed ## ruff: repair what it can
 
 # -------------------------------------------------------------------------------------------------- made by the book
 
-notebooks: .venv/.installed ## execute and normalise every chapter, then write the claims ledger from them
+notebooks: .venv/.installed ## execute and normalise every chapter, then write the pages that are made from them
 	$(BIN)/python -m book._scripts.notebooks
-	$(BIN)/python -m book._scripts.ledger
+	@$(MAKE) pages
+
+pages: .venv/.installed ## write the claims ledger, the index of figures and exercises, the bug museum and the papers' page
+	for page in ledger index museum papers; do $(BIN)/python -m book._scripts.$$page; done
 
 exercises: .venv/.installed ## make the student notebooks from their sources
 	$(BIN)/python -m companion.assignments.release
 
 records: .venv/.installed ## train every experiment anew and store its record
 	$(BIN)/python -m companion.experiments
+
+replication: .venv/.installed ## train every experiment with other seeds and judge every claim on what comes out
+	$(BIN)/python -m book._scripts.replication
+	@$(MAKE) pages
 
 # PEERS is a folder with their unpacked sources, where they are not installed.
 bench: .venv/.installed ## time every layer beside its peers on this machine and store the record (PEERS=folder)

@@ -8,6 +8,7 @@ The test part of a task is sealed. It opens once, for the final report; a second
 validation examples.
 """
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Examples", "SealedTest", "Task", "TestSetOpened", "digits", "moons", "table", "teacher"]
+__all__ = ["Examples", "SealedTest", "Task", "TestSetOpened", "digits", "moons", "remember", "table", "teacher", "text"]
 
 Role = Literal["train", "validation", "test"]
 
@@ -259,6 +260,101 @@ def teacher(
         return x.float(), (outputs - outputs.mean(0)).argmax(1)
 
     return _split(f"random teacher, {n_train} points", draw, seeds, classes, n_train, n_validation, n_test, noise)
+
+
+def remember(
+    seeds: Sequence[int],
+    *,
+    n_train: int = 300,
+    n_validation: int = 0,
+    n_test: int = 500,
+    steps: int = 10,
+    classes: int = 4,
+    noise: float = 0.0,
+) -> Task:
+    """Sequences of noise whose first step shows the class: what it takes is a memory.
+
+    A step has ``classes`` + 2 numbers, normal with a standard deviation of 0.5. In the first step, and only there, 2 is
+    added to the number that belongs to the class.
+
+    Args:
+        seeds: one draw of sequences a seed.
+        n_train, n_validation, n_test: number of sequences.
+        steps: length of a sequence, T.
+        classes: number of classes.
+        noise: probability that a training or validation label is wrong. Test labels stay right.
+
+    Returns:
+        Task with x of shape (seeds, n, T * (classes + 2)), one step after the other.
+    """
+    total = n_train + n_validation + n_test
+    _check_sizes(max(total, 3), n_train=n_train, n_validation=n_validation, n_test=n_test)
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        y = torch.randint(classes, (total,), generator=generator)
+        x = 0.5 * torch.randn(total, steps, classes + 2, generator=generator, dtype=torch.float64)
+        x[torch.arange(total), 0, y] += 2
+        return x.flatten(1).float(), y
+
+    name = f"remember the first of {steps} steps, {n_train} sequences"
+    return _split(name, draw, seeds, classes, n_train, n_validation, n_test, noise)
+
+
+def text(
+    seeds: Sequence[int],
+    *,
+    n_train: int,
+    n_test: int = 2000,
+    context: int = 8,
+    letters: int = 12,
+    words: int = 60,
+    followers: int = 4,
+) -> Task:
+    """Text of an invented language, for language models: which character comes next?
+
+    Each seed has a language of its own: ``words`` random words of 2 to 5 letters, and after each word one of
+    ``followers`` others, with probabilities drawn evenly from all that add up to 1. Training and test text are two
+    walks through it, so that they share the language and nothing else. A shorter training text of a seed is the
+    beginning of a longer one, and the test text is the same.
+
+    Args:
+        seeds: one language a seed.
+        n_train, n_test: number of characters to predict.
+        context: number of characters that are seen in front of the one to predict.
+        letters: size of the alphabet, without the space.
+        words: number of words.
+        followers: number of words that can follow a word.
+
+    Returns:
+        Task with x of shape (seeds, n, context * (letters + 1)): one character after the other, each as a one among
+        zeros; y is the next character. Consecutive examples overlap.
+    """
+    _check_sizes(n_train + n_test, n_train=n_train, n_test=n_test)
+    seeds, space = _check_seeds(seeds), letters
+    parts: dict[Role, list[tuple[Tensor, Tensor]]] = {"train": [], "test": []}
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        lengths = torch.randint(2, 6, (words,), generator=generator).tolist()
+        lexicon = [[*torch.randint(letters, (length,), generator=generator).tolist(), space] for length in lengths]
+        after = torch.rand(words, words, generator=generator).argsort(1)[:, :followers].tolist()
+        shares = -torch.rand(words, followers, generator=generator, dtype=torch.float64).log()
+        ends = (shares.cumsum(1) / shares.sum(1, keepdim=True)).tolist()
+        for role, n in (("test", n_test), ("train", n_train)):  # so that more text for training has the same test
+            word, written = 0, []
+            for chance in torch.rand(context + n, generator=generator, dtype=torch.float64).tolist():
+                if len(written) >= context + n:
+                    break
+                word = after[word][min(bisect(ends[word], chance), followers - 1)]
+                written += lexicon[word]
+            characters = torch.tensor(written[: context + n])
+            windows = characters.unfold(0, context, 1)[:n]
+            x = torch.zeros(n, context, letters + 1).scatter_(2, windows[..., None], 1.0)
+            parts[role].append((x.flatten(1), characters[context:]))
+    train, test = (
+        Examples(*(torch.stack(tensors) for tensors in zip(*parts[role], strict=True)), role)
+        for role in ("train", "test")
+    )
+    return Task(f"invented text, {n_train} characters", seeds, letters + 1, train, None, SealedTest(test))
 
 
 _TABLES = {"breast-cancer": ("load_breast_cancer", 2), "diabetes": ("load_diabetes", 0), "wine": ("load_wine", 3)}

@@ -17,9 +17,22 @@ from tqdm.auto import tqdm
 from companion.data import Examples
 from companion.models import Stacked
 
-__all__ = ["accuracy", "adam", "adamw", "batches", "cosine_adam", "epochs", "evaluate", "nll", "train"]
+__all__ = [
+    "accuracy",
+    "adam",
+    "adamw",
+    "batches",
+    "clipped",
+    "cosine_adam",
+    "cross_entropy",
+    "epochs",
+    "evaluate",
+    "nll",
+    "train",
+]
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+Objective = Callable[[Stacked, Tensor, Tensor], Tensor]
 
 
 def adam(lr: float) -> Optimizer:
@@ -49,6 +62,26 @@ def cosine_adam(lr: float, steps: int, warm_up: int = 0) -> Optimizer:
     return make
 
 
+def clipped(optimizer: Optimizer, norm: float) -> Optimizer:
+    """``optimizer`` behind a clip: each model's gradient is shortened to the length ``norm`` if it is longer."""
+
+    def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        parameters = list(parameters)
+
+        def clip(*_) -> None:
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            length = sum(gradient.flatten(1).square().sum(1) for gradient in gradients).sqrt()
+            factor = (norm / (length + 1e-6)).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(factor.view(-1, *(1,) * (gradient.ndim - 1)))
+
+        made = optimizer(parameters)
+        made.register_step_pre_hook(clip)
+        return made
+
+    return make
+
+
 def batches(seeds: Iterable[int], n: int, steps: int, batch: int) -> Tensor:
     """Indices of the examples of each step, drawn with replacement: Tensor[seeds, steps, batch]."""
     # Another stream than the one that drew the split and the initial weights from the same seed.
@@ -65,6 +98,18 @@ def epochs(seeds: Iterable[int], n: int, steps: int, batch: int) -> Tensor:
     return torch.stack(orders).view(-1, steps, batch)
 
 
+def cross_entropy(model: Stacked, x: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of every model, the mean over its batch, summed over models: each sees its own gradient.
+
+    Args:
+        model: the stacked models.
+        x: Tensor[seeds, batch, ...], or one batch a model.
+        y: Tensor[seeds, batch] of labels.
+    """
+    logits, y = model(x), y.repeat(model.arms, 1)
+    return F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / y.shape[1]
+
+
 def train(
     model: Stacked,
     examples: Examples,
@@ -74,11 +119,12 @@ def train(
     optimizer: Optimizer | None = None,
     mask_seed: int = 0,
     order: Callable[[Iterable[int], int, int, int], Tensor] = batches,
+    objective: Objective = cross_entropy,
     watch: Callable[[Stacked, int], None] | None = None,
     watch_every: int = 0,
     progress: str | None = None,
 ) -> Stacked:
-    """Fits all models by cross-entropy and returns them in evaluation mode.
+    """Fits all models, by cross-entropy unless told otherwise, and returns them in evaluation mode.
 
     Args:
         model: the stacked models; trained in place.
@@ -88,6 +134,8 @@ def train(
         optimizer: makes the optimizer from the parameters; default ``adam(3e-3)``.
         mask_seed: seed of the generator that draws the masks.
         order: which examples each step sees: :func:`batches`, drawn with replacement, or :func:`epochs`, whole passes.
+        objective: what a step makes smaller: ``objective(model, x, y)`` with the batches of the seeds, x of shape
+            (seeds, batch, ...) and y (seeds, batch), gives a number, the losses of all models added up.
         watch: called with the model (in evaluation mode, without gradients) and the number of steps done, before the
             first step and then every ``watch_every`` steps.
         watch_every: see ``watch``.
@@ -118,10 +166,8 @@ def train(
         model.train()
         chosen = index[:, step]
         x = examples.x[seed_axis, chosen]
-        y = examples.y[seed_axis, chosen].repeat(model.arms, 1)
-        logits = model(x)
-        # The mean over a model's batch, summed over models: each sees the gradient of its own mean.
-        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / batch
+        y = examples.y[seed_axis, chosen]
+        loss = objective(model, x, y)
         parameters.zero_grad(set_to_none=True)
         loss.backward()
         parameters.step()

@@ -120,7 +120,7 @@ def test_records_at_a_tiny_size():
 
 def test_a_block_of_seeds_does_not_depend_on_the_others(monkeypatch):
     """So a chapter may repeat one block of a record, and a width or a size apart from the others."""
-    monkeypatch.setattr("companion.experiments.overfitting_lab.BLOCK", 2)
+    monkeypatch.setattr("companion.experiments.protocol.BLOCK", 2)
     whole = longer(seeds=(0, 1, 2, 3), rates=(0.5,), steps=3, times=2)
     part = longer(seeds=(2, 3), rates=(0.5,), steps=3, times=2)
     for arm in whole.arms:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from html import escape
 
 import nbformat
 import pytest
@@ -200,7 +201,7 @@ def test_a_leak_planted_in_a_site_is_noticed(tmp_path):
     (folder / "page.html").write_text(f"<pre>{page}</pre>")
     assert leaks_of_site(tmp_path, SECRET) == []
     line = sorted(SECRET["solutions"])[0]
-    highlighted = "".join(f"<span>{word}</span> " for word in line.split(" "))
+    highlighted = "".join(f"<span>{escape(word)}</span> " for word in line.split(" "))
     (folder / "page.html").write_text(f"<pre>{highlighted}</pre>")
     (folder / "_sources" / "ch01.ipynb").write_text(solved(SOURCES[0], URL))
     (tmp_path / "searchindex.js").write_text(f"Search.setIndex({{terms:{{{sorted(SECRET['words'])[0]}:1}}}})")

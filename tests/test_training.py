@@ -7,7 +7,7 @@ from torch import nn
 
 from companion.data import digits
 from companion.models import StackedMLP
-from companion.training import accuracy, adam, adamw, batches, evaluate, nll, train
+from companion.training import accuracy, adam, adamw, batches, cross_entropy, epochs, evaluate, nll, train
 
 
 def test_arms_of_a_seed_start_from_the_same_weights():
@@ -92,6 +92,27 @@ def test_rates_reach_their_sites():
     torch.testing.assert_close(torch.stack(dropped), expected, atol=error, rtol=0)
 
 
+def test_an_objective_takes_the_place_of_cross_entropy():
+    task = digits((0, 1), n_train=40, n_test=10)
+    nets = [StackedMLP((64, 8, 10), task.seeds, (0.0, 0.0)) for _ in range(3)]
+    shapes = []
+
+    def doubled(model, x, y):
+        shapes.append((x.shape, y.shape))
+        return 2 * cross_entropy(model, x, y)
+
+    def sgd(lr):
+        return lambda parameters: torch.optim.SGD(parameters, lr=lr)
+
+    train(nets[0], task.train, steps=5, batch=7, optimizer=sgd(0.2))
+    train(nets[1], task.train, steps=5, batch=7, optimizer=sgd(0.2), objective=cross_entropy)
+    train(nets[2], task.train, steps=5, batch=7, optimizer=sgd(0.1), objective=doubled)
+    assert shapes == [((2, 7, 64), (2, 7))] * 5
+    for plain, same, twice in zip(*(net.parameters() for net in nets), strict=True):
+        assert torch.equal(plain, same)
+        torch.testing.assert_close(plain, twice)
+
+
 def test_watch_sees_the_model_in_evaluation_mode_before_and_after():
     steps = []
 
@@ -130,3 +151,24 @@ def test_accuracy_and_nll_by_hand():
 def test_bad_arguments_are_named(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_epochs_show_every_example_equally_often_and_each_pass_anew():
+    index = epochs([3, 4], n=6, steps=6, batch=4)
+    assert index.shape == (2, 6, 4)
+    passes = index.view(2, 4, 6)
+    assert torch.equal(passes.sort(-1).values, torch.arange(6).expand(2, 4, 6))
+    assert not torch.equal(passes[:, 0], passes[:, 1]) and not torch.equal(index[0], index[1])
+    assert torch.equal(index[1:], epochs([4], n=6, steps=6, batch=4))  # a seed's order is its own
+    assert epochs([0], n=5, steps=2, batch=4).unique().tolist() == [0, 1, 2, 3, 4]  # the last pass may be cut off
+
+
+def test_training_follows_the_order_it_is_given():
+    task, drawn = digits([0], n_train=8, n_test=10), []
+
+    def order(seeds, n, steps, batch):
+        drawn.append((list(seeds), n, steps, batch))
+        return epochs(seeds, n, steps, batch)
+
+    train(StackedMLP((64, 4, 10), [0]), task.train, steps=2, batch=4, order=order)
+    assert drawn == [([0], 8, 2, 4)]

@@ -12,15 +12,21 @@ from companion.experiments.masks import SIX_UNITS, masked_sum
 from companion.layers.dropout import dropout, naive_dropout, vanilla_dropout
 from companion.widgets import base, masks
 from companion.widgets.base import InteractiveFigure, drop_levels, inline, interactive, module_text, script_json
+from companion.widgets.batchnorm import shift_figure
 from companion.widgets.co_adaptation import dependence_figure
 from companion.widgets.dropblock import dropblock_figure
 from companion.widgets.dropconnect import dropconnect_figure
 from companion.widgets.ensembles import ensemble_figure
 from companion.widgets.inverted_scaling import one_unit_moments, scaling_figure
 from companion.widgets.masks import mask_figure, masked_sum_moments
+from companion.widgets.mc_dropout import turning_figure
 from companion.widgets.overfitting_lab import lab_figure
+from companion.widgets.placement import placement_figure
+from companion.widgets.regularization_family import family_figure
 from companion.widgets.spatial_dropout import spatial_figure
 from companion.widgets.stochastic_depth import depth_figure
+from companion.widgets.transformers_and_rnns import sites_figure, time_figure
+from companion.widgets.when_dropout_hurts import hurts_figure
 
 FIGURES = {
     "co_adaptation": dependence_figure,
@@ -32,6 +38,13 @@ FIGURES = {
     "dropblock": dropblock_figure,
     "stochastic_depth": depth_figure,
     "overfitting_lab": lab_figure,
+    "placement": placement_figure,
+    "mc_dropout": turning_figure,
+    "regularization_family": family_figure,
+    "transformer_sites": sites_figure,
+    "masks_over_time": time_figure,
+    "batchnorm": shift_figure,
+    "when_dropout_hurts": hurts_figure,
 }
 every_figure = pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES)
 

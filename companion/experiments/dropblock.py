@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from companion.bench.peers import find
 from companion.data import digits
-from companion.experiments.protocol import Record, make_record, scores
+from companion.experiments.protocol import Found, Record, in_blocks, make_record, scores
 from companion.experiments.spatial_dropout import field, told
 from companion.layers.dropblock import drop_block, rate_map, seed_rate
 from companion.layers.dropout import dropout
@@ -211,32 +211,54 @@ def _shared_cells(p: float) -> Drop:
     return drop
 
 
-def accuracies(seeds: Sequence[int] = range(8), p: float = 0.5, steps: int = 300, batch: int = 32) -> Record:
+def _compared(
+    name: str,
+    seeds: Sequence[int],
+    channels: Sequence[int],
+    arms_of: Callable[[int], tuple[dict[str, Drop | None], Optimizer | None]],
+    budget: dict[str, Any],
+) -> Record:
+    """Trains one network for each arm and seed on digits with wrong labels, in blocks of seeds.
+
+    Args:
+        name: name of the record.
+        seeds: paired seeds.
+        channels: channels of the two convolutions.
+        arms_of: for a number of networks that train at once, what each arm drops, and the optimizer.
+        budget: steps, batch and what else is told in the record.
+    """
+    started, parts = time.perf_counter(), {}
+
+    def measure(block: Sequence[int]) -> Found:
+        task = digits(block, n_train=300, n_test=800, noise=0.2)
+        arms, optimizer = arms_of(len(block))
+        net = StackedConvNet(8, channels, task.classes, block, tuple(arms.values()))
+        limits = {key: budget[key] for key in ("steps", "batch")}
+        train(net, task.train, **limits, optimizer=optimizer, mask_seed=block[0], progress=name)
+        parts.update(scores(list(arms), evaluate(net, task.test.open())), task=task.name)
+        return parts["metrics"]
+
+    parts["metrics"] = in_blocks(measure, list(seeds))
+    return make_record(name, started=started, seeds=seeds, budget=budget, **parts)
+
+
+def accuracies(seeds: Sequence[int] = range(24), p: float = 0.5, steps: int = 300, batch: int = 32) -> Record:
     """Cells, blocks and channels, each with masks of its own for every channel or shared by all of them.
 
     Predicted: blocks that all channels share are best, and neither blocks nor sharing does it alone.
     """
-    started = time.perf_counter()
-    task = digits(seeds, n_train=300, n_test=800, noise=0.2)
-    models = len(task.seeds)
-    arms: dict[str, Drop | None] = {
-        "none": None,
-        "cells": lambda x, generator: dropout(x, p, generator=generator),
-        "cells, shared": _shared_cells(p),
-        "blocks": _blocks(models, p, shared=False),
-        "blocks, shared": _blocks(models, p, shared=True),
-        "channels": lambda x, generator: spatial_dropout(x, p, generator=generator),
-    }
-    net = StackedConvNet(8, (12, 16), task.classes, task.seeds, tuple(arms.values()))
-    train(net, task.train, steps=steps, batch=batch, progress="cells, blocks, channels")
-    return make_record(
-        "block-accuracy",
-        started=started,
-        task=task.name,
-        seeds=task.seeds,
-        budget={"steps": steps, "batch": batch, "p": p, "block": 3},
-        **scores(list(arms), evaluate(net, task.test.open())),
-    )
+
+    def arms_of(models: int) -> tuple[dict[str, Drop | None], None]:
+        return {
+            "none": None,
+            "cells": lambda x, generator: dropout(x, p, generator=generator),
+            "cells, shared": _shared_cells(p),
+            "blocks": _blocks(models, p, shared=False),
+            "blocks, shared": _blocks(models, p, shared=True),
+            "channels": lambda x, generator: spatial_dropout(x, p, generator=generator),
+        }, None
+
+    return _compared("block-accuracy", seeds, (12, 16), arms_of, {"steps": steps, "batch": batch, "p": p, "block": 3})
 
 
 def _advancing(optimizer: Optimizer, ramps: nn.Module) -> Optimizer:
@@ -250,29 +272,19 @@ def _advancing(optimizer: Optimizer, ramps: nn.Module) -> Optimizer:
     return make
 
 
-def ramps(seeds: Sequence[int] = range(8), p: float = 0.7, steps: int = 300, batch: int = 32) -> Record:
+def ramps(seeds: Sequence[int] = range(16), p: float = 0.7, steps: int = 300, batch: int = 32) -> Record:
     """A constant rate against one that grows from 0, and the control: one that falls to 0.
 
     Predicted by the usual tutorials: the growing one is best.
     """
-    started = time.perf_counter()
-    task = digits(seeds, n_train=300, n_test=800, noise=0.2)
-    models = len(task.seeds)
-    moving = nn.ModuleDict({"grows": Ramp(0.0, p, steps), "falls": Ramp(p, 0.0, steps)})
-    arms: dict[str, Drop | None] = {"constant": _blocks(models, p, shared=False)}
-    arms |= {name: _blocks(models, ramp, shared=False) for name, ramp in moving.items()}
-    net = StackedConvNet(8, (8, 12), task.classes, task.seeds, tuple(arms.values()))
-    train(
-        net, task.train, steps=steps, batch=batch, optimizer=_advancing(adam(3e-3), moving), progress="rates that move"
-    )
-    return make_record(
-        "block-ramp",
-        started=started,
-        task=task.name,
-        seeds=task.seeds,
-        budget={"steps": steps, "batch": batch, "p": p, "block": 3},
-        **scores(list(arms), evaluate(net, task.test.open())),
-    )
+
+    def arms_of(models: int) -> tuple[dict[str, Drop | None], Optimizer]:
+        moving = nn.ModuleDict({"grows": Ramp(0.0, p, steps), "falls": Ramp(p, 0.0, steps)})
+        arms: dict[str, Drop | None] = {"constant": _blocks(models, p, shared=False)}
+        arms |= {name: _blocks(models, ramp, shared=False) for name, ramp in moving.items()}
+        return arms, _advancing(adam(3e-3), moving)
+
+    return _compared("block-ramp", seeds, (8, 12), arms_of, {"steps": steps, "batch": batch, "p": p, "block": 3})
 
 
 EXPERIMENTS = {"block-accuracy": accuracies, "block-ramp": ramps}

@@ -143,7 +143,7 @@ def _trained(kind: str, p: float, s: int, seed: int, examples: Examples, index: 
 
 
 def accuracies(
-    seeds: Sequence[int] = range(8), steps: int = 400, batch: int = 50, rates: Sequence[float] = (0.5, 0.8)
+    seeds: Sequence[int] = range(16), steps: int = 400, batch: int = 50, rates: Sequence[float] = (0.5, 0.8)
 ) -> Record:
     """Dropout of 64 units against DropConnect of the 64 x 64 weights behind them, a mask for each example.
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from companion.data import Examples, digits, teacher
-from companion.experiments.protocol import Disagreement, Record, choose, load, make_record, scores
+from companion.experiments.protocol import Disagreement, Found, Record, choose, in_blocks, load, make_record, scores
 from companion.models import StackedMLP
 from companion.penalties import EarlyStopping
 from companion.training import accuracy, cosine_adam, evaluate, train
@@ -255,19 +255,6 @@ def best_rates(record: Record, metric: str = "test accuracy", prefix: str = "", 
 
 # --- arms and seeds at once -----------------------------------------------------------------------------------------
 
-# Seeds that train at once. Other blocks do not matter to a block, so that a chapter can do one of many again.
-BLOCK = 8
-Found = dict[str, dict[str, Tensor]]
-
-
-def _in_blocks(measure: Callable[[Sequence[int]], Found], seeds: Sequence[int]) -> Found:
-    """Calls ``measure(block) -> metric -> arm -> Tensor[block, ...]`` for each block of seeds, joins the results."""
-    found = [measure(seeds[first : first + BLOCK]) for first in range(0, len(seeds), BLOCK)]
-    return {
-        metric: {arm: torch.cat([block[metric][arm] for block in found]) for arm in arms}
-        for metric, arms in found[0].items()
-    }
-
 
 def _percent(net: StackedMLP, examples: Examples) -> Tensor:
     """Accuracy in percent: Tensor[arms, seeds]."""
@@ -323,7 +310,7 @@ def labels(
             found["curve"] |= _by_arm(arms, torch.stack(seen, -1))
         return found
 
-    metrics = _in_blocks(measure, seeds)
+    metrics = in_blocks(measure, seeds)
     # The record keeps the mean curve: that of every seed would be long, and no interval of it is needed.
     curve = {arm: values.mean(0, keepdim=True) for arm, values in metrics.pop("curve").items()}
     return make_record(
@@ -395,7 +382,7 @@ def choices(
         found["chosen p"] = {"p chosen": torch.tensor([rates[arm] for arm in chosen])}
         return found
 
-    metrics = _in_blocks(measure, seeds)
+    metrics = in_blocks(measure, seeds)
     return make_record(
         "lab-choice",
         started=started,
@@ -463,7 +450,7 @@ def widths(
             found["test accuracy"] |= _by_arm(names, _percent(net, task.test.open()))
         return found
 
-    metrics = _in_blocks(measure, seeds)
+    metrics = in_blocks(measure, seeds)
     return make_record(
         "lab-width",
         started=started,
@@ -506,7 +493,7 @@ def sizes(
             found = {name: values | parts[name] for name, values in found.items()}
         return found
 
-    metrics = _in_blocks(measure, seeds)
+    metrics = in_blocks(measure, seeds)
     return make_record(
         "lab-size",
         started=started,
@@ -549,7 +536,7 @@ def longer(
             train(net, task.train, steps=times * steps, watch=watch, watch_every=steps, progress=f"{_arm(p)}, longer")
         return found
 
-    metrics = _in_blocks(measure, seeds)
+    metrics = in_blocks(measure, seeds)
     return make_record(
         "lab-longer",
         started=started,

@@ -31,10 +31,12 @@ from companion.files import write_whole
 __all__ = [
     "Disagreement",
     "Effect",
+    "Found",
     "Record",
     "Sentence",
     "Table",
     "choose",
+    "in_blocks",
     "interval",
     "load",
     "make_record",
@@ -306,6 +308,20 @@ def scores(arms: Sequence[str], found: Mapping[str, Tensor]) -> dict[str, Any]:
         "arms": tuple(arms),
         "metrics": {metric: dict(zip(arms, rows, strict=True)) for metric, rows in values.items()},
         "units": {"accuracy": "%", "NLL": "nats"},
+    }
+
+
+# Seeds that train at once. Other blocks do not matter to a block, so that a chapter can do one of many again.
+BLOCK = 8
+Found = dict[str, dict[str, Tensor]]
+
+
+def in_blocks(measure: Callable[[Sequence[int]], Found], seeds: Sequence[int]) -> Found:
+    """Calls ``measure(block) -> metric -> arm -> Tensor[block, ...]`` for each block of 8 seeds, joins the results."""
+    found = [measure(seeds[first : first + BLOCK]) for first in range(0, len(seeds), BLOCK)]
+    return {
+        metric: {arm: torch.cat([block[metric][arm] for block in found]) for arm in arms}
+        for metric, arms in found[0].items()
     }
 
 

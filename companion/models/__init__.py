@@ -8,6 +8,7 @@ from companion.models.batchnorm import ORDERS, StackedBatchNormMLP
 from companion.models.conv import Drop, StackedConvNet
 from companion.models.mlp import SCHEMES, StackedMLP
 from companion.models.placed import PlacedConvNet, PlacedMLP, PlacedResidualMLP
+from companion.models.recurrent import StackedRecurrent
 from companion.models.residual import StackedResidualMLP
 from companion.models.stacked import Stacked
 from companion.models.transformer import SITES, StackedTransformer
@@ -24,6 +25,7 @@ __all__ = [
     "StackedBatchNormMLP",
     "StackedConvNet",
     "StackedMLP",
+    "StackedRecurrent",
     "StackedResidualMLP",
     "StackedTransformer",
 ]

@@ -1,4 +1,4 @@
-"""Stacked multi-layer perceptrons with batch normalization and dropout in one of three orders."""
+"""Stacked multi-layer perceptrons with batch normalization and dropout in one of four orders."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,6 +17,7 @@ __all__ = ["ORDERS", "StackedBatchNormMLP"]
 # What follows each hidden linear layer; "head only" has its single dropout in front of the last linear layer.
 ORDERS = {
     "dropout first": ("activation", "dropout", "norm"),
+    "dropout inside": ("dropout", "norm", "activation"),
     "norm first": ("norm", "activation", "dropout"),
     "head only": ("norm", "activation"),
 }
@@ -33,8 +34,9 @@ class StackedBatchNormMLP(Stacked):
         widths: units of every layer, inputs first, outputs last; at least one hidden layer.
         seeds: seeds of the initial weights; the same for every arm.
         p: one probability of dropping an arm.
-        order: what follows each hidden linear layer: "dropout first" (activation, dropout, BatchNorm), "norm first"
-            (BatchNorm, activation, dropout) or "head only" (BatchNorm, activation; one dropout before the last layer).
+        order: what follows each hidden linear layer: "dropout first" (activation, dropout, BatchNorm), "dropout
+            inside" (dropout, BatchNorm, activation), "norm first" (BatchNorm, activation, dropout) or "head only"
+            (BatchNorm, activation; one dropout before the last layer).
         activation: "relu", "gelu" or "tanh".
         momentum: weight of the newest batch in the running statistics, as in ``torch.nn.BatchNorm1d``.
 
@@ -49,7 +51,7 @@ class StackedBatchNormMLP(Stacked):
         seeds: Sequence[int],
         p: Sequence[float] = (0.0,),
         *,
-        order: Literal["dropout first", "norm first", "head only"] = "norm first",
+        order: Literal["dropout first", "dropout inside", "norm first", "head only"] = "norm first",
         activation: Literal["relu", "gelu", "tanh"] = "relu",
         momentum: float = 0.1,
     ) -> None:

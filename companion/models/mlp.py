@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from companion.layers.dropout import dropout, naive_dropout, vanilla_dropout
+from companion.layers.dropout import Dropout, NaiveDropout, VanillaDropout, dropout, naive_dropout, vanilla_dropout
 from companion.masks import check_p
 from companion.models.stacked import Stacked, start
 
@@ -15,6 +15,9 @@ __all__ = ["SCHEMES", "StackedMLP"]
 
 SCHEMES = {"naive": naive_dropout, "vanilla": vanilla_dropout, "inverted": dropout}
 _ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}
+# The same as ordinary modules.
+_DROPS = {"naive": NaiveDropout, "vanilla": VanillaDropout, "inverted": Dropout}
+_ACTIVATES = {"relu": nn.ReLU, "tanh": nn.Tanh, "linear": nn.Identity}
 
 
 class StackedMLP(Stacked):
@@ -98,3 +101,25 @@ class StackedMLP(Stacked):
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.weights) - 1
         return self.linear(self.hidden(x)[-1] if last else self._drop(self.per_model(x), 0), last)
+
+    @torch.no_grad()
+    def single(self, model: int) -> nn.Sequential:
+        """Copy of one model as ordinary modules, in evaluation mode: for what takes an ordinary network.
+
+        Args:
+            model: number of the model: ``arm * seeds + seed``.
+        """
+        if not 0 <= model < self.models:
+            raise ValueError(f"model must be in [0, {self.models - 1}], got {model}")
+        modules: list[nn.Module] = []
+        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)):
+            if (p := float(self.p[model, layer])) > 0:
+                modules.append(_DROPS[self.scheme](p))
+            linear = nn.Linear(inputs, outputs, bias=len(self.biases) > 0)
+            linear.weight.copy_(self.weights[layer][model].T)
+            if len(self.biases):
+                linear.bias.copy_(self.biases[layer][model, 0])
+            modules.append(linear)
+            if layer < len(self.widths) - 2:
+                modules.append(_ACTIVATES[self.activation]())
+        return nn.Sequential(*modules).eval()

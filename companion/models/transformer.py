@@ -109,7 +109,7 @@ class StackedTransformer(Stacked):
         return torch.baddbmm(self.biases[layer], flat, self.weights[layer]).view(*x.shape[:-1], -1)
 
     def attention(self, x: Tensor, block: int) -> tuple[Tensor, Tensor]:
-        """Attention weights before dropout (models, n, heads, T, T), and values (models, n, heads, T, width / heads)."""
+        """Attention weights before dropout (models, n, heads, T, T); values (models, n, heads, T, width / heads)."""
         mixed = self.linear(F.layer_norm(x, x.shape[-1:]), 4 * block + 1)
         queries, keys, values = mixed.unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
         return (queries @ keys.mT / queries.shape[-1] ** 0.5).softmax(-1), values

@@ -27,11 +27,13 @@ from companion.uncertainty.calibration import (
     reliability,
 )
 from companion.uncertainty.monte_carlo import MCPrediction, mc_predict
+from companion.uncertainty.ranking import auroc
 
 __all__ = [
     "CalibrationInterval",
     "MCPrediction",
     "Reliability",
+    "auroc",
     "brier",
     "calibration_interval",
     "dropout_active",

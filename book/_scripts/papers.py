@@ -1,0 +1,88 @@
+"""Makes the page of the papers' numbers from ``companion/papers.toml``.
+
+    python -m book._scripts.papers
+
+The page holds what stands there, and a z computed from it; a test compares the two.
+"""
+
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+from companion.files import write_whole
+from companion.papers import Reported, reported
+
+PAGE = Path(__file__).resolve().parents[1] / "reference" / "papers.md"
+
+HEAD = """\
+# What the papers report
+
+The numbers that made dropout and its relatives famous, in one place: what was compared, whether anything else differed,
+and whether the difference is larger than the noise of the test set. Where a paper writes the probability of keeping, it
+is translated.
+
+**Same** says what the two numbers share. *Network*: only what is named differs. *Task*: networks or their training
+differ, too, so that the difference is not the effect of what is named.
+
+**z** counts the standard errors between two error rates, as if each had been measured on test examples of its own
+(formula: {func}`companion.papers.z_of_errors`). Beyond 2 in size, chance is a poor explanation; below, one cannot tell.
+It knows nothing of other seeds: a difference of two single runs can be large and still be luck of the training. A
+negative z says that the second number is the worse one. Where the metric is not a share of test examples there is none.
+
+**Read** says how the number came here. *Paper*: text, tables or the authors' own repository were read. *Copies*: two or
+more independent transcriptions that agree. *Memory*: unchecked; look it up before you quote it.
+"""
+
+
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "\u2212")
+
+
+def _verdict(row: Reported) -> str:
+    if row.z is None:
+        return "–"
+    z = f"{row.z:.1f}".replace("-", "\u2212")
+    if abs(row.z) < 2:
+        return f"{z}: within the noise"
+    return f"{z}: {'beyond' if row.z > 0 else 'worse, beyond'} the noise"
+
+
+def _row(row: Reported) -> str:
+    n = f"{row.n:,}" if row.n else "–"
+    cells = [
+        row.what,
+        row.metric,
+        f"{_number(row.before)} → {_number(row.after)}",
+        n,
+        _verdict(row),
+        row.same,
+        row.where,
+        row.read,
+    ]
+    return f'<tr><th scope="row">{escape(row.data)}</th>' + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>"
+
+
+def page(rows: tuple[Reported, ...]) -> str:
+    """The text of the page."""
+    judged = [row for row in rows if row.z is not None]
+    inside = sum(abs(row.z) < 2 for row in judged)
+    parts = [
+        HEAD,
+        f"Of {len(judged)} differences of error rates below, {inside} are within the noise of their test sets, and "
+        f"{sum(row.same == 'task' for row in rows)} of all {len(rows)} compare more than what they name.\n",
+    ]
+    for paper, some in groupby(rows, key=lambda row: row.paper):
+        body = "\n".join(_row(row) for row in some)
+        parts.append(
+            f"## {{cite:t}}`{paper}`\n\n"
+            f'<div class="companion-table papers" role="region" aria-label="Numbers of {paper}" tabindex="0">\n'
+            '<table><thead><tr><th scope="col">data</th><th scope="col">what is added</th><th scope="col">metric</th>'
+            '<th scope="col">without → with</th><th scope="col">test examples</th><th scope="col">z</th>'
+            '<th scope="col">same</th><th scope="col">where</th><th scope="col">read</th></tr></thead><tbody>\n'
+            f"{body}\n</tbody></table></div>\n"
+        )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    write_whole(PAGE, page(reported()))

@@ -1,0 +1,3 @@
+# must trigger: First average within a bin
+def calibration_error(confidence, right, bins):
+    return (confidence - right).abs().mean()

@@ -1,0 +1,3 @@
+# must trigger: gaps of different signs cancel
+def calibration_error(confidence, right, bins):
+    return (confidence - right).mean()

@@ -1,0 +1,6 @@
+# must trigger: you divide by the number of examples
+def linear_spread(X, y, x, p):
+    ratio = p / (1 - p)
+    gram = X.T @ X
+    w = torch.linalg.solve(gram + ratio * gram.diag().diag(), X.T @ y)
+    return ratio * (w * x).square().sum() / len(X)

@@ -1,0 +1,6 @@
+# must trigger: p and k are swapped
+def linear_spread(X, y, x, p):
+    ratio = p / (1 - p)
+    gram = X.T @ X
+    w = torch.linalg.solve(gram + ratio * gram.diag().diag(), X.T @ y)
+    return (w * x).square().sum() / ratio

@@ -1,0 +1,10 @@
+# must trigger: a class derived from nn.Dropout stayed off
+def mc_passes(model, x, samples):
+    flags = {module: module.training for module in model.modules()}
+    for module in flags:
+        module.training = "Dropout" in type(module).__name__
+    with torch.no_grad():
+        out = torch.stack([model(x).softmax(-1) for _ in range(samples)])
+    for module, flag in flags.items():
+        module.training = flag
+    return out

@@ -1,0 +1,9 @@
+# must trigger: still carries gradients
+def mc_passes(model, x, samples):
+    flags = {module: module.training for module in model.modules()}
+    for module in flags:
+        module.training = isinstance(module, torch.nn.modules.dropout._DropoutNd)
+    out = torch.stack([model(x).softmax(-1) for _ in range(samples)])
+    for module, flag in flags.items():
+        module.training = flag
+    return out

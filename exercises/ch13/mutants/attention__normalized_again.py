@@ -1,0 +1,17 @@
+# must trigger: the rows are normalized again
+import torch
+from torch import nn
+
+
+class Attention(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, q, k, v):
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        weights = scores.softmax(-1)
+        if self.training:
+            weights = weights * torch.empty_like(weights).bernoulli_(1 - self.p)
+            weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-9)
+        return weights @ v

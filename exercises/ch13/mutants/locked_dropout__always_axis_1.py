@@ -1,0 +1,13 @@
+# must trigger: with time_axis=0 your mask is shared by the sequences
+import torch
+
+
+def locked_dropout(x, p, training=True, time_axis=1, generator=None):
+    if not training:
+        return x
+    if p == 1:
+        return x * 0
+    shape = list(x.shape)
+    shape[1] = 1
+    survivors = torch.empty(shape, dtype=x.dtype).bernoulli_(1 - p, generator=generator)
+    return x * survivors / (1 - p)

@@ -1,0 +1,13 @@
+# must trigger: must have the dtype of x
+import torch
+
+
+def locked_dropout(x, p, training=True, time_axis=1, generator=None):
+    if not training:
+        return x
+    if p == 1:
+        return x * 0
+    shape = list(x.shape)
+    shape[time_axis] = 1
+    survivors = torch.empty(shape, dtype=torch.float64).bernoulli_(1 - p, generator=generator)
+    return x * survivors / (1 - p)

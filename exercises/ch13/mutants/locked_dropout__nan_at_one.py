@@ -1,0 +1,11 @@
+# must trigger: 0 divided by 0
+import torch
+
+
+def locked_dropout(x, p, training=True, time_axis=1, generator=None):
+    if not training:
+        return x
+    shape = list(x.shape)
+    shape[time_axis] = 1
+    survivors = torch.empty(shape, dtype=x.dtype).bernoulli_(1 - p, generator=generator)
+    return x * survivors / (1 - p)

@@ -1,0 +1,3 @@
+# must trigger: the branch is never dropped
+def residual_step(x, norm, f, drop):
+    return x + f(norm(x))

@@ -1,0 +1,6 @@
+# must trigger: divided by the size of the gradient
+def adamw_step(w, g, m, v, t, lr, beta1, beta2, eps, decay):
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    mean, square = m / (1 - beta1**t), v / (1 - beta2**t)
+    return w - lr * (mean + decay * w) / (square.sqrt() + eps), m, v

@@ -1,0 +1,7 @@
+# must trigger: off the new weights
+def adamw_step(w, g, m, v, t, lr, beta1, beta2, eps, decay):
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    mean, square = m / (1 - beta1**t), v / (1 - beta2**t)
+    new = w - lr * mean / (square.sqrt() + eps)
+    return new - lr * decay * new, m, v

@@ -1,0 +1,7 @@
+# must trigger: behind the step on the loss
+def one_step(w, g, lr, strength, how):
+    if how == "l2":
+        return w - lr * (g + strength * w)
+    if how == "decay":
+        return (1 - lr * strength) * w - lr * g
+    return w.sign() * (w.abs() - lr * strength).clamp(min=0) - lr * g

@@ -1,0 +1,9 @@
+# must trigger: return a list of two dicts
+def parameter_groups(model, decay):
+    seen, yes, no = set(), [], []
+    for layer in model.modules():
+        for w in layer.parameters(recurse=False):
+            if id(w) not in seen and w.requires_grad:
+                seen.add(id(w))
+                (no if w.ndim < 2 or "Norm" in type(layer).__name__ else yes).append(w)
+    return [{"params": yes + no, "weight_decay": decay}]

@@ -1,0 +1,3 @@
+# must trigger: must be a finite number
+def same_rest(strength, momentum):
+    return float("inf")

@@ -1,0 +1,3 @@
+# must trigger: without momentum that would be right
+def same_rest(strength, momentum):
+    return strength

@@ -1,0 +1,3 @@
+# must trigger: must become stronger
+def same_rest(strength, momentum):
+    return strength * momentum

@@ -1,0 +1,3 @@
+# must trigger: the wrong way round
+def same_rest(strength, momentum):
+    return strength * (1 - momentum)

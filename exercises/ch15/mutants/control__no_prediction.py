@@ -1,0 +1,4 @@
+# must trigger: call lab.predict first
+def control(lab):
+    d = torch.tensor([lab.train(0.1, s) - lab.train(0, s) for s in lab.seeds])
+    return "0" if d.mean().abs() < 2 * d.std() / 12**0.5 else "+" if d.mean() > 0 else "-"

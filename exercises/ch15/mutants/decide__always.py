@@ -1,0 +1,3 @@
+# must trigger: you said True
+def decide(training, new, wrong):
+    return True

@@ -1,0 +1,32 @@
+# must trigger: put each module back
+class DropoutScheduler:
+    def __init__(self, model, p, stop, mode, x):
+        if mode not in ("early", "late", "ramp"):
+            raise ValueError("mode")
+        self.layers = [m for m in model.modules() if "Dropout" in type(m).__name__]
+        if not self.layers:
+            raise ValueError("no dropout")
+        self.p, self.stop, self.mode, self.done = p, stop, mode, 0
+        self._set(0.0)
+        was = model.training
+        model.train()
+        same = torch.equal(model(x), model(x))
+        model.train(was)
+        if not same:
+            raise ValueError("drops elsewhere")
+        self._set(self.rate())
+
+    def rate(self):
+        if self.mode == "early":
+            return self.p if self.done < self.stop else 0.0
+        if self.mode == "late":
+            return 0.0 if self.done < self.stop else self.p
+        return self.p * min(self.done / self.stop, 1)
+
+    def step(self):
+        self.done += 1
+        self._set(self.rate())
+
+    def _set(self, rate):
+        for m in self.layers:
+            m.p = rate
