@@ -53,7 +53,7 @@ def _section(exhibit: Exhibit) -> str:
 
 :::{{admonition}} What the test says
 :class: danger
-{exhibit.complaint()[0].upper()}{exhibit.complaint()[1:]}.
+{exhibit.complaint()}.
 :::
 
 ::::{{dropdown}} The cure, and the test of `{exhibit.name}`

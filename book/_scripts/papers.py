@@ -14,6 +14,9 @@ from companion.papers import Reported, reported
 
 PAGE = Path(__file__).resolve().parents[1] / "reference" / "papers.md"
 
+HEADS = ("data", "what is added", "without → with", "z", "same", "where (read)")
+COLUMNS = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+
 HEAD = """\
 # What the papers report
 
@@ -27,39 +30,34 @@ differ, too, so that the difference is not the effect of what is named.
 **z** counts the standard errors between two error rates, as if each had been measured on test examples of its own
 (formula: {func}`companion.papers.z_of_errors`). Beyond 2 in size, chance is a poor explanation; below, one cannot tell.
 It knows nothing of other seeds: a difference of two single runs can be large and still be luck of the training. A
-negative z says that the second number is the worse one. Where the metric is not a share of test examples there is none.
+negative z says that the second number is the worse one. Beside it stands the number of test examples; where the metric
+is not a share of them there is no z.
 
 **Read** says how the number came here. *Paper*: text, tables or the authors' own repository were read. *Copies*: two or
 more independent transcriptions that agree. *Memory*: unchecked; look it up before you quote it.
 """
 
 
-def _number(value: float) -> str:
-    return f"{value:g}".replace("-", "\u2212")
+def _numbers(row: Reported) -> str:
+    """Both numbers with as many decimals as the one that has more."""
+    decimals = max(len(f"{value:g}".partition(".")[2]) for value in (row.before, row.after))
+    return f"{row.before:.{decimals}f} → {row.after:.{decimals}f} {row.metric}"
 
 
 def _verdict(row: Reported) -> str:
     if row.z is None:
         return "–"
-    z = f"{row.z:.1f}".replace("-", "\u2212")
-    if abs(row.z) < 2:
-        return f"{z}: within the noise"
-    return f"{z}: {'beyond' if row.z > 0 else 'worse, beyond'} the noise"
+    z = f"{row.z:.2f}".replace("-", "\u2212")
+    side = "within" if abs(row.z) < 2 else "beyond" if row.z > 0 else "worse, beyond"
+    return f"{z}: {side} the noise of {row.n:,}"
 
 
 def _row(row: Reported) -> str:
-    n = f"{row.n:,}" if row.n else "–"
-    cells = [
-        row.what,
-        row.metric,
-        f"{_number(row.before)} → {_number(row.after)}",
-        n,
-        _verdict(row),
-        row.same,
-        row.where,
-        row.read,
-    ]
-    return f'<tr><th scope="row">{escape(row.data)}</th>' + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>"
+    cells = "".join(
+        f"<td>{escape(cell)}</td>"
+        for cell in (row.what, _numbers(row), _verdict(row), row.same, f"{row.where} ({row.read})")
+    )
+    return f'<tr><th scope="row">{escape(row.data)}</th>{cells}</tr>'
 
 
 def page(rows: tuple[Reported, ...]) -> str:
@@ -76,9 +74,7 @@ def page(rows: tuple[Reported, ...]) -> str:
         parts.append(
             f"## {{cite:t}}`{paper}`\n\n"
             f'<div class="companion-table papers" role="region" aria-label="Numbers of {paper}" tabindex="0">\n'
-            '<table><thead><tr><th scope="col">data</th><th scope="col">what is added</th><th scope="col">metric</th>'
-            '<th scope="col">without → with</th><th scope="col">test examples</th><th scope="col">z</th>'
-            '<th scope="col">same</th><th scope="col">where</th><th scope="col">read</th></tr></thead><tbody>\n'
+            f"<table><thead><tr>{COLUMNS}</tr></thead><tbody>\n"
             f"{body}\n</tbody></table></div>\n"
         )
     return "\n".join(parts)

@@ -19,6 +19,7 @@ import torch
 from companion.data import Examples, teacher
 from companion.experiments.protocol import Record, make_record
 from companion.models import StackedMLP
+from companion.papers import z_of_errors
 from companion.schedules import rate_at
 from companion.training import cosine_adam, epochs, evaluate, train
 
@@ -325,33 +326,6 @@ PAPERS = (
     ("CIFAR-10, 110 layers: constant, then stochastic depth", 6.41, 5.25, 10_000, "huang2016"),
     ("SVHN, 152 layers: constant, then stochastic depth", 1.80, 1.75, 26_032, "huang2016"),
 )
-
-
-def z_of_errors(before: float, after: float, n: int) -> float:
-    r"""How many standard errors lie between two error rates, each measured on n test examples.
-
-    .. math:: z = \frac{e_1 - e_2}{\sqrt{e_1 (1 - e_1) / n + e_2 (1 - e_2) / n}}
-
-    As if the two tests were independent, which is cautious where the test examples are the same; it says nothing about
-    other seeds of the training.
-
-    Args:
-        before, after: error rates in percent, from 0 to 100, not both 0 or 100.
-        n: number of test examples, at least 1.
-
-    Raises:
-        ValueError: naming the argument.
-    """
-    for argument, value in (("before", before), ("after", after)):
-        if not 0 <= value <= 100:
-            raise ValueError(f"{argument} must be a percentage in [0, 100], got {value}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    first, second = before / 100, after / 100
-    variance = (first * (1 - first) + second * (1 - second)) / n
-    if not variance:
-        raise ValueError(f"before and after must not both be 0 or 100, got {before} and {after}")
-    return (first - second) / math.sqrt(variance)
 
 
 # Liu et al. (2023): top-1 accuracy in percent on the 50,000 validation images of ImageNet; networks that underfit.

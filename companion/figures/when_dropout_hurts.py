@@ -308,10 +308,7 @@ class LinkedTable:
 
     @staticmethod
     def _links(ids: Sequence[str]) -> str:
-        return (
-            ", ".join(f'<a href="{link(id)}" style="white-space:nowrap">{escape(id)}</a>' for id in ids)
-            or "not measured here"
-        )
+        return ", ".join(f'<a href="{link(id)}">{escape(id)}</a>' for id in ids) or "not measured here"
 
     def __repr__(self) -> str:
         lines = [

@@ -24,4 +24,4 @@ def right(x: Tensor, p: float) -> Tensor:
 def check(dropout) -> None:
     y = dropout(torch.ones(64, 32), 0.5)
     different = len(y.unique(dim=0))
-    assert different > 32, f"64 examples got {different} different masks; each must get its own"
+    assert different > 32, f"each of 64 examples must get a mask of its own, and there are {different} different masks"
