@@ -1,6 +1,6 @@
 // The claims ledger: a form that filters its rows. Without scripts all rows stand there.
 addEventListener("DOMContentLoaded", () => {
-  const tables = [...document.querySelectorAll(".companion-table.claims")];
+  const tables = [...document.querySelectorAll(".companion-table.claims:has(tr[data-verdict])")];
   if (!tables.length) return;
   const rows = tables.flatMap(table => [...table.querySelectorAll("tbody tr")]);
 
