@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Reported", "reported", "z_of_errors"]
+__all__ = ["Reported", "reported", "standard_error", "z_of_errors"]
 
 SHARED = ("network", "task")
 READ = ("paper", "copies", "memory")
 
 
-def z_of_errors(before: float, after: float, n: int) -> float:
-    r"""How many standard errors lie between two error rates, each measured on n test examples.
+def standard_error(before: float, after: float, n: int) -> float:
+    r"""Standard error of the difference of two error rates in points, each measured on n test examples.
 
-    .. math:: z = \frac{e_1 - e_2}{\sqrt{e_1 (1 - e_1) / n + e_2 (1 - e_2) / n}}
+    .. math:: 100 \sqrt{e_1 (1 - e_1) / n + e_2 (1 - e_2) / n}
 
     As if the two tests were independent, which is cautious where the test examples are the same; it says nothing about
     other seeds of the training.
 
     Args:
-        before, after: error rates in percent, from 0 to 100, not both 0 or 100.
+        before, after: error rates in percent, from 0 to 100.
         n: number of test examples, at least 1.
 
     Raises:
@@ -35,11 +35,25 @@ def z_of_errors(before: float, after: float, n: int) -> float:
             raise ValueError(f"{argument} must be a percentage in [0, 100], got {value}")
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    first, second = before / 100, after / 100
-    variance = (first * (1 - first) + second * (1 - second)) / n
-    if not variance:
+    return math.sqrt((before * (100 - before) + after * (100 - after)) / n)
+
+
+def z_of_errors(before: float, after: float, n: int) -> float:
+    r"""How many standard errors lie between two error rates, each measured on n test examples.
+
+    .. math:: z = \frac{e_1 - e_2}{\sqrt{e_1 (1 - e_1) / n + e_2 (1 - e_2) / n}}
+
+    Args:
+        before, after: error rates in percent, from 0 to 100, not both 0 or 100.
+        n: number of test examples; see :func:`standard_error`.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    error = standard_error(before, after, n)
+    if not error:
         raise ValueError(f"before and after must not both be 0 or 100, got {before} and {after}")
-    return (first - second) / math.sqrt(variance)
+    return (before - after) / error
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class Reported:
         same: what the two share: the "network", or only the "task".
         read: how the numbers were read: "paper", "copies" or "memory".
         n: number of test examples, where the metric is a share of them.
+        famous: whether chapter 15 looks at the difference.
     """
 
     paper: str
@@ -68,6 +83,7 @@ class Reported:
     same: str
     read: str
     n: int | None = None
+    famous: bool = False
 
     def __post_init__(self) -> None:
         if self.same not in SHARED:

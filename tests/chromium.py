@@ -12,6 +12,13 @@ PAGE = (
     "<body>\n{body}</body></html>\n"
 )
 
+# JupyterLab takes every key that it has a command for, but from an element that says it shall not.
+JUPYTERLAB = """
+document.addEventListener("keydown", (event) => {
+  if (!event.target.hasAttribute("data-lm-suppress-shortcuts")) event.preventDefault();
+}, true);
+"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -42,6 +49,7 @@ def show(browser, tmp_path):
         file = tmp_path / f"page-{len(contexts)}.html"
         file.write_text(PAGE.format(theme=f' data-theme="{theme}"' if theme else "", body=body), encoding="utf-8")
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        context.add_init_script(JUPYTERLAB)
         contexts.append(context)
         page = context.new_page()
         page.route("**/*", guard)

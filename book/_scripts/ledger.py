@@ -12,7 +12,7 @@ from html import escape
 import nbformat
 
 from book._scripts.chapters import BOOK, chapters, title
-from companion.experiments.claims import MIME, VERDICTS, statements
+from companion.experiments.claims import MIME, VERDICTS, made_from, statements
 from companion.experiments.protocol import RECORDS
 from companion.files import write_whole
 
@@ -25,8 +25,8 @@ HEAD = """\
 What the usual tutorials on dropout say, and what the cells of this course measured of it. Every row was recorded by the
 cell that it links to; this page is made from the notebooks, and a test fails when the two differ. A claim that fails is
 printed as failed. Effects are means over paired seeds with their 95 % intervals; what is exact was enumerated or proved
-and has no interval. What was trained was trained again with other seeds, which the verdict had not seen (`make
-replication`); the row says whether it would have been the same.
+and has no interval; what was computed from the numbers of a paper says so. What was trained was trained again with
+other seeds, which the verdict had not seen (`make replication`); the row says whether it would have been the same.
 
 The four verdicts: **shown**; **shown only if** a condition holds; **not shown here**, when the interval leaves the sign
 open at this size; **refuted**.
@@ -56,13 +56,13 @@ def _again(claim: dict, replications: dict) -> str:
 
 def _row(claim: dict, replications: dict) -> str:
     verdict = f"{claim['verdict']} {claim['condition']}" if claim["condition"] else claim["verdict"]
-    made_from = f"{claim['seeds']} paired seeds" if claim["seeds"] else "exact"
+    basis = made_from(claim["id"], claim["seeds"])
     if claim["seconds"]:
-        made_from += f", {claim['seconds']:g} s"
+        basis += f", {claim['seconds']:g} s"
     anchor = f"{claim['page']}.html#claim-{claim['id'].lower()}"
     note = f" {claim['note']}" if claim["note"] else ""
     said = f"{escape(claim['statement'])} <small>{escape(claim['source'])}</small>"
-    measured = f"{claim['effect']} ({made_from}).{note}{_again(claim, replications)}"
+    measured = f"{claim['effect']} ({basis}).{note}{_again(claim, replications)}"
     return (
         f'<tr data-verdict="{claim["verdict"]}"><th scope="row"><a href="{anchor}">{escape(claim["id"])}</a></th>'
         f"<td>{said}</td><td>{escape(verdict)}</td>"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from companion.experiments.protocol import Effect, Record
 
-__all__ = ["MIME", "VERDICTS", "Claim", "record", "statements"]
+__all__ = ["MIME", "VERDICTS", "Claim", "made_from", "record", "statements"]
 
 MIME = "application/vnd.companion.claim+json"
 VERDICTS = ("shown", "shown only if", "not shown here", "refuted")
@@ -20,8 +20,13 @@ VERDICTS = ("shown", "shown only if", "not shown here", "refuted")
 
 @cache
 def statements() -> dict[str, dict[str, str]]:
-    """The registered claims: id -> statement, chapter, expect ("+", "-", "0" or "exact") and source."""
+    """The registered claims: id -> statement, chapter, expect ("+", "-", "0", "exact"), source, maybe made_from."""
     return tomllib.loads((Path(__file__).parent / "claims.toml").read_text(encoding="utf-8"))
+
+
+def made_from(id: str, seeds: int) -> str:
+    """What the effect of a claim was computed from, in words; without seeds exact, if claims.toml says no more."""
+    return f"{seeds} paired seeds" if seeds else statements()[id].get("made_from", "exact")
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,8 @@ class Claim:
 
     def _words(self) -> str:
         verdict = f"{self.verdict} {self.condition}" if self.condition else self.verdict
-        made_from = f"{self.seeds} paired seeds" if self.seeds else "exact"
         note = f" {self.note}" if self.note else ""
-        return f"{verdict}. Measured: {self.effect} ({made_from}).{note}"
+        return f"{verdict}. Measured: {self.effect} ({made_from(self.id, self.seeds)}).{note}"
 
     def _html(self) -> str:
         kind = self.verdict.replace(" ", "-")

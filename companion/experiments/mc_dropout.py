@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from companion.data import Examples, digits
 from companion.ensembles import geometric_mean
-from companion.experiments.protocol import Record, make_record
+from companion.experiments.protocol import Record, make_record, seed_blocks
 from companion.masks import check_p
 from companion.models import StackedBatchNormMLP, StackedMLP
 from companion.training import adam, train
@@ -46,7 +46,6 @@ __all__ = [
 SIDE, HIDDEN, STEPS, RATE = 8, (128, 128), 800, 2e-3
 PASSES, FEW = 100, 30  # on the test images; on images from elsewhere
 ANGLES = tuple(range(0, 181, 15))
-BLOCK = 8  # seeds that train at once; blocks do not matter to each other, so that a chapter can do some of them again
 COUNTS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
 
 
@@ -99,7 +98,7 @@ def _naive_passes(model: nn.Module, x: Tensor, passes: int) -> Tensor:
     return mean
 
 
-def train_bug(seeds: Sequence[int] = range(24), passes: int = 50, steps: int = 600, test: int = 700) -> Record:
+def train_bug(seeds: Sequence[int] = range(96), passes: int = 50, steps: int = 600, test: int = 700) -> Record:
     """Passes with ``model.train()`` against passes with nothing but dropout switched on, in networks with BatchNorm.
 
     Arms: the batch that is predicted; "one class" is digit s mod 10 for seed s. For each batch: the accuracy of the
@@ -123,8 +122,8 @@ def train_bug(seeds: Sequence[int] = range(24), passes: int = 50, steps: int = 6
     for way in ways:
         metrics[f"accuracy of the passes, {way}"] = {arm: [] for arm in arms if arm != "noise"}
         metrics[f"accuracy afterwards, {way}"] = {arm: [] for arm in arms}
-    for first in range(0, len(seeds), BLOCK):
-        task = digits(seeds[first : first + BLOCK], n_train=500, n_test=test, noise=0.0)
+    for block in seed_blocks(seeds):
+        task = digits(block, n_train=500, n_test=test, noise=0.0)
         stacked = StackedBatchNormMLP((SIDE**2, 128, 128, 128, 10), task.seeds, (0.3,))
         train(stacked, task.train, steps=steps, optimizer=adam(RATE), progress="networks with BatchNorm")
         images = task.test.open()
@@ -197,8 +196,7 @@ def _of_members(net: StackedMLP, x: Tensor, members: int) -> Answers:
 
 def _fit(task_train: Examples, seeds: Sequence[int], p: float, classes: int, steps: int) -> StackedMLP:
     net = StackedMLP((SIDE**2, *HIDDEN, classes), seeds, (p,))
-    label = f"p = {p:g}" if len(seeds) <= BLOCK else "ensemble"
-    return train(net, task_train, steps=steps, optimizer=adam(RATE), progress=label)
+    return train(net, task_train, steps=steps, optimizer=adam(RATE), progress=f"p = {p:g}")
 
 
 def _quality(answers: Answers, y: Tensor) -> dict[str, dict[str, Tensor]]:
@@ -280,8 +278,7 @@ def predictions(
             for arm, numbers in by_arm.items():
                 into.setdefault(name, {}).setdefault(arm, []).append(numbers)
 
-    for first in range(0, len(seeds), BLOCK):
-        block = tuple(seeds[first : first + BLOCK])
+    for block in map(tuple, seed_blocks(seeds)):
         task = digits(block, n_train=500, n_test=n_test, noise=0.0)
         nets = {p: _fit(task.train, block, p, 10, steps) for p in rates}
         together = None
@@ -406,8 +403,7 @@ def held_out(
     """
     started = time.perf_counter()
     found: dict[str, dict[str, list[Tensor]]] = {}
-    for first in range(0, len(seeds), BLOCK):
-        block = tuple(seeds[first : first + BLOCK])
+    for block in map(tuple, seed_blocks(seeds)):
         task = digits(block, n_train=n_train + 120, n_test=1000, noise=0.0)
         test = task.test.open()
         strange = torch.tensor([seed % 10 for seed in block])[:, None]

@@ -192,7 +192,7 @@ def repeated(
     """Does some of the recorded trainings again, compares every look of both curves, and returns the record.
 
     Args:
-        settings: which trainings: pairs of rate and seed.
+        settings: which trainings: pairs of a rate and the place of a seed among those of the record.
         record: the record of :func:`runs`; default: the stored one.
         drift: largest difference of an accuracy at one look, in points, that counts as round-off.
 
@@ -200,11 +200,12 @@ def repeated(
         Disagreement: if a curve is not that of the record.
     """
     record = record or load("lab-runs")
-    for p, seed in settings:
+    for p, place in settings:
+        seed = record.seeds[place]
         again = run(p, seed, steps=record.budget["steps"], progress=f"p = {p:g}, seed {seed}")
         for curve, now in (("training accuracy", again.train), ("test accuracy", again.test)):
             at, kept = record.curve(curve, _arm(p))
-            off = np.abs(kept[record.seeds.index(seed)] - np.array(now))
+            off = np.abs(kept[place] - np.array(now))
             if off.max() > drift:
                 raise Disagreement(
                     f"p = {p:g}, seed {seed}: the {curve} of the record and of this run differ by {off.max():.1f} "

@@ -43,6 +43,7 @@ __all__ = [
     "paired",
     "say",
     "scores",
+    "seed_blocks",
     "side_by_side",
     "verified",
 ]
@@ -311,14 +312,17 @@ def scores(arms: Sequence[str], found: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-# Seeds that train at once. Other blocks do not matter to a block, so that a chapter can do one of many again.
-BLOCK = 8
 Found = dict[str, dict[str, Tensor]]
 
 
-def in_blocks(measure: Callable[[Sequence[int]], Found], seeds: Sequence[int]) -> Found:
-    """Calls ``measure(block) -> metric -> arm -> Tensor[block, ...]`` for each block of 8 seeds, joins the results."""
-    found = [measure(seeds[first : first + BLOCK]) for first in range(0, len(seeds), BLOCK)]
+def seed_blocks(seeds: Sequence[int], size: int = 8) -> list[Sequence[int]]:
+    """The seeds in blocks that train at once: other blocks do not matter to a block, a chapter can do one again."""
+    return [seeds[first : first + size] for first in range(0, len(seeds), size)]
+
+
+def in_blocks(measure: Callable[[Sequence[int]], Found], seeds: Sequence[int], size: int = 8) -> Found:
+    """Calls ``measure(block) -> metric -> arm -> Tensor[block, ...]`` for each of the :func:`seed_blocks`, joins."""
+    found = [measure(block) for block in seed_blocks(seeds, size)]
     return {
         metric: {arm: torch.cat([block[metric][arm] for block in found]) for arm in arms}
         for metric, arms in found[0].items()
@@ -339,9 +343,10 @@ def load(name: str, folder: Path = RECORDS) -> Record:
 def disagreements(result: Record, record: Record) -> list[str]:
     """Where ``result`` leaves the tolerance of ``record``: sentences, none if they agree.
 
-    Compared are the mean of every arm and its paired difference from the first arm. The tolerance is half the width of
-    the record's own 95 % interval (or ``record.tolerance[metric]``, if larger): a difference as large as the interval's
-    whole width is a disagreement by a factor of two.
+    Compared are the mean of every arm and its paired difference from the first arm. On another processor the last
+    digits round differently, and where training is chaotic the run is one more draw. Then the difference of both means
+    has √2 times the standard error of one, so the tolerance is √2 times half the width of the record's own 95 %
+    interval (or ``record.tolerance[metric]``, if larger).
     """
     for part in ("arms", "seeds", "task", "budget"):
         if (ours := getattr(result, part)) != (theirs := getattr(record, part)):
@@ -356,7 +361,7 @@ def disagreements(result: Record, record: Record) -> list[str]:
                 label = f"{arm} minus {first}"
                 pairs.append((label, record.effect(metric, arm, first), result.effect(metric, arm, first)))
             for label, kept, now in pairs:
-                allowed = max(kept.half, floor, 1e-9 * abs(kept.mean))
+                allowed = max(math.sqrt(2) * kept.half, floor, 1e-9 * abs(kept.mean))
                 if abs(now.mean - kept.mean) > allowed:
                     found.append(
                         f"{metric}, {label}: the record has {kept.mean:.5g}, this run {now.mean:.5g}, "

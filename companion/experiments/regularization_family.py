@@ -214,7 +214,7 @@ class Knob:
 
 # Features of the logistic regression: a clear one; one just as clear whose unit is five times as large, so that its
 # numbers are small; two that are nearly copies of each other; two of no use.
-FEATURES = ("clear", "small unit", "copy 1", "copy 2", "noise 1", "noise 2")
+FEATURES = ("clear", "small numbers", "copy 1", "copy 2", "noise 1", "noise 2")
 RATES = tuple(i / 20 for i in range(1, 19))  # of dropout and of label smoothing
 
 

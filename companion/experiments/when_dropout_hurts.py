@@ -17,9 +17,8 @@ import numpy as np
 import torch
 
 from companion.data import Examples, teacher
-from companion.experiments.protocol import Record, make_record
+from companion.experiments.protocol import Record, make_record, seed_blocks
 from companion.models import StackedMLP
-from companion.papers import z_of_errors
 from companion.schedules import rate_at
 from companion.training import cosine_adam, epochs, evaluate, train
 
@@ -27,10 +26,8 @@ __all__ = [
     "COUNTS",
     "EXPERIMENTS",
     "MOMENTS",
-    "PAPERS",
     "RATES",
     "STUDENTS",
-    "UNDERFITTING",
     "crossing",
     "crossings",
     "gains",
@@ -40,7 +37,6 @@ __all__ = [
     "name",
     "passes",
     "sweep",
-    "z_of_errors",
 ]
 
 STUDENTS = {"8-8": (8, 8), "16-16": (16, 16), "64-64": (64, 64)}
@@ -52,8 +48,7 @@ MOMENTS = ("standard", "early", "late")
 # A network that cannot fit its many examples, and one that learns its few by heart.
 REGIMES = {"underfits": ("16-16", 30_000), "overfits": ("64-64", 1000)}
 BATCH, RATE = 64, 5e-3
-# Seeds that train at once. Other blocks do not matter to a block, so that a chapter can do one of many again.
-BLOCK = 4
+BLOCK = 4  # seeds that train at once
 UNITS = {"test accuracy": "%", "training accuracy": "%", "NLL": "nats"}
 
 Metrics = dict[str, dict[str, list[float]]]
@@ -87,7 +82,7 @@ def sweep(
         steps: optimizer steps, the same for every number of examples.
     """
     started, metrics = time.perf_counter(), _empty()
-    for block in _blocks(seeds):
+    for block in seed_blocks(seeds, BLOCK):
         for count in counts:
             for noise in noises:
                 task = teacher(block, n_train=count, noise=noise)
@@ -118,7 +113,7 @@ def passes(
         student: hidden layers, a key of ``STUDENTS``.
     """
     started, metrics = time.perf_counter(), _empty()
-    for block in _blocks(seeds):
+    for block in seed_blocks(seeds, BLOCK):
         for seen in times:
             task = teacher(block, n_train=steps * BATCH // seen)
             net = StackedMLP((16, *STUDENTS[student], task.classes), task.seeds, rates)
@@ -155,7 +150,7 @@ def moments(
         "late": lambda p, step: rate_at(step, 0.0, p, change, "late"),
     }
     arms = [("none", 0.0), *((moment, p) for moment in MOMENTS for p in rates)]
-    for block in _blocks(seeds):
+    for block in seed_blocks(seeds, BLOCK):
         for regime in regimes:
             student, count = REGIMES[regime]
             task = teacher(block, n_train=count)
@@ -181,10 +176,6 @@ def moments(
 
 def _empty() -> Metrics:
     return {metric: {} for metric in UNITS}
-
-
-def _blocks(seeds: Sequence[int]) -> list[Sequence[int]]:
-    return [seeds[first : first + BLOCK] for first in range(0, len(seeds), BLOCK)]
 
 
 def _fit(net: StackedMLP, examples: Examples, steps: int, progress: str, **options) -> None:
@@ -314,27 +305,6 @@ def linear_crossing(p: float, *, weights: int, noise: float = 1.0, signal: float
         p, weights, noise, signal: as for :func:`linear_gain`, with p and signal above 0.
     """
     return weights * noise / signal * (2 - p) / p
-
-
-# --- published differences --------------------------------------------------------------------------------------------
-
-# What was compared, error rates in percent before and after, test examples, key of the reference.
-PAPERS = (
-    ("MNIST, the same network: L2 only, then dropout and max-norm", 1.62, 1.05, 10_000, "srivastava2014"),
-    ("MNIST, dropout: without, then with max-norm", 1.25, 1.06, 10_000, "srivastava2014"),
-    ("MNIST, five networks that vote: dropout, then DropConnect", 0.27, 0.21, 10_000, "wan2013"),
-    ("CIFAR-10, 110 layers: constant, then stochastic depth", 6.41, 5.25, 10_000, "huang2016"),
-    ("SVHN, 152 layers: constant, then stochastic depth", 1.80, 1.75, 26_032, "huang2016"),
-)
-
-
-# Liu et al. (2023): top-1 accuracy in percent on the 50,000 validation images of ImageNet; networks that underfit.
-UNDERFITTING = (
-    # network, no dropout, standard dropout, early dropout
-    ("ViT-T", 73.9, 67.9, 74.3),
-    ("Mixer-S/32", 71.0, 67.1, 71.3),
-    ("Swin-F", 74.3, 71.6, 74.7),
-)
 
 
 EXPERIMENTS = {"hurts-sweep": sweep, "hurts-passes": passes, "hurts-moments": moments}

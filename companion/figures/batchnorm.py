@@ -121,7 +121,7 @@ def at_every_norm(record: Record, orders: Mapping[str, str], p: float, name: str
         alt=f"Variance at evaluation over stored variance at three BatchNorm layers of trained networks, p = {p:g}. "
         f"{'; '.join(said)}. Grey bars show what the formula predicts from the moments of each network; a dashed line "
         "marks 1.",
-        caption="Notice the squares. Dropout after each BatchNorm is harmless at the first one only; at the second and "
+        caption="Notice the squares. Dropout after each BatchNorm leaves only the first one at 1; at the second and "
         "third it is in front again. Only the triangles, one dropout after the last BatchNorm, stay at 1.",
     )
 
@@ -146,8 +146,8 @@ def confidence_and_loss(
             )
             ax.plot(x, after - before, MARKERS[j], color=_HUES[j], alpha=0.8, label=words)
             said.append(
-                f"{words}: {len(x)} networks, too sure by {x.mean():+.1f} points on average, loss changed by "
-                f"{(after - before).mean():+.3f}, in {int((after > before).sum())} of them upwards"
+                f"{words}: {len(x)} networks, confidence minus accuracy {x.mean():+.1f} points on average, loss "
+                f"changed by {(after - before).mean():+.3f}, in {int((after > before).sum())} of them upwards"
             )
         ax.axhline(0, color=COLOURS["grey"], linewidth=1.2)
         ax.axvline(0, color=COLOURS["grey"], linewidth=1.2, linestyle=DASHES[1])

@@ -127,7 +127,7 @@ def distance_by_method(record: Record, name: str = "distance-by-method") -> Pict
         alt="Divergence from the average over masks for each way of inference, on a logarithmic axis, one point a "
         f"seed with a bar for the mean: {', '.join(said)} nats.",
         caption="Notice that the closed form, which draws nothing, is nearer than ten draws of anything; and that "
-        "normal numbers and masks, draw for draw, come equally near.",
+        "normal numbers and masks, draw for draw, come about equally near.",
     )
 
 

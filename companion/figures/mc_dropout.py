@@ -135,8 +135,8 @@ def passes_needed(record: Record, name: str = "passes-needed") -> Picture:
         fig,
         name,
         alt=f"Loss and calibration error against the number of passes that are averaged. {'; '.join(said)}.",
-        caption="Notice where a line meets the dotted one of its colour: from there on averaging is worth its passes. "
-        "Dotted: one pass with dropout off. Bands are 95 % intervals over seeds.",
+        caption="Notice where a line falls below the dotted one of its colour, if it does: from there on averaging "
+        "pays. Dotted: one pass with dropout off. Bands are 95 % intervals over seeds.",
     )
 
 
@@ -194,8 +194,9 @@ def angles(record: Record, name: str = "angles") -> Picture:
         f"Right: the entropy of the mean, in two parts, rises to {total[top]:.2f} nats at {x[top]:.0f} degrees and is "
         f"{total[quarter]:.2f} at 90 degrees.",
         caption="Notice the gap between the grey line and the others: sure and wrong. At first confidence falls with "
-        "accuracy, if not nearly as far; then it rises again while nothing is right any more. On the right, the passes "
-        "disagree most about digits that are turned a little, and least about those on their side.",
+        "accuracy, if not nearly as far; then it rises again while hardly anything is right any more. On the right, "
+        "the passes disagree most about digits that are turned a little, and about those on their side no more than "
+        "about upright ones.",
     )
 
 
@@ -232,6 +233,6 @@ def linear_spreads(
         alt="Standard deviation of one prediction against the number of training examples, both axes logarithmic. "
         f"Over the masks it is {dropout[0]:.2f} with {counts[0]} examples and {dropout[-1]:.2f} with {counts[-1]:,}. "
         f"That of the posterior falls from {posterior[0]:.2f} to {posterior[-1]:.4f}.",
-        caption="Notice the two slopes. A posterior becomes narrower with every example. The spread over masks of a "
+        caption="Notice the two slopes. A posterior becomes narrower with more examples. The spread over masks of a "
         "fixed rate does not: it settles at a value that the rate has chosen.",
     )

@@ -56,8 +56,7 @@ def memorising(record: Record, name: str = "memorising") -> Picture:
         name,
         alt=f"Test accuracy against optimizer steps. {'; '.join(said)}.",
         caption="Notice the one line that turns round. With clean labels nothing is lost by training on, with or "
-        "without dropout. With wrong labels the network without dropout is best early and then forgets what it knew, "
-        "while it memorises.",
+        "without dropout. With wrong labels the network without dropout is best early and gets worse from there on.",
     )
 
 
@@ -239,7 +238,7 @@ def widths(record: Record, name: str = "width") -> Picture:
         alt=f"Test accuracy against the drop probability for {len(sizes)} widths of three hidden layers. "
         f"{'; '.join(said)}.",
         caption="Notice how the hump moves to the right as layers become wider, and how early the narrow network "
-        "falls. No rate is good or bad in itself: what counts is how many units it leaves. Bands are 95 % intervals.",
+        "falls. No rate is good or bad in itself: it also counts how many units it leaves. Bands are 95 % intervals.",
     )
 
 
@@ -273,6 +272,6 @@ def gain_against_size(record: Record, name: str = "gain-against-size") -> Pictur
         name,
         alt=f"Gain in test accuracy over no dropout, in points, against the number of training examples. "
         f"{'; '.join(said)}.".replace("-", "\u2212"),
-        caption="Notice the hump, and where the lines meet zero: with very few examples there is little to protect, "
-        "with very many little to protect against. Bands are 95 % intervals of paired differences.",
+        caption="Notice the hump, and where the lines meet zero: dropout gains little with the fewest examples and "
+        "nothing with the most. Bands are 95 % intervals of paired differences.",
     )

@@ -43,8 +43,8 @@ def sites(record: Record, name: str = "sites") -> Picture:
         fig,
         name,
         alt=f"Change of the test accuracy in points against no dropout, with 95 % intervals. {'; '.join(said)}.",
-        caption="Notice the circles: a rate of 0.1 lies at or right of zero at every site. The triangles reach far to "
-        f"the left; furthest left is {_site(worst.rsplit(' ', 1)[0])} at {worst.rsplit(' ', 1)[1]}. The "
+        caption="Notice the circles: no mean at a rate of 0.1 lies left of zero. Some of the triangles (0.5) lie far "
+        f"to the left; furthest left is {_site(worst.rsplit(' ', 1)[0])} at {worst.rsplit(' ', 1)[1]}. Most "
         "intervals of single sites overlap, so this is no ranking of good places.",
     )
 
@@ -75,8 +75,8 @@ def memories(curves: Mapping[str, Sequence[float]], name: str = "memories") -> P
         fig,
         name,
         alt=f"Chance that a unit still holds what it held, on a logarithmic axis. {'; '.join(said)}.",
-        caption="Notice that the straight line falls for ever: on this axis each step costs the same factor. The "
-        "locked mask costs that factor once.",
+        caption="Notice that the one line falls for ever, and straight: on this axis each step costs the same factor. "
+        "The locked mask costs that factor once, and its line is level.",
     )
 
 

@@ -1,8 +1,8 @@
 """Dropout behind the last layer.
 
 The layer is appended to a list of layers, and so it also lands behind the last one. Now the logits themselves are set
-to zero at random, the right one included: the training loss gets a floor, and nothing is regularised that was not
-before.
+to zero at random, the right one included: the training loss gets a floor. In the chapter's experiment this did no
+harm, but the first hidden layer gained more.
 """
 
 from itertools import pairwise

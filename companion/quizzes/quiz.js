@@ -32,6 +32,8 @@ function question(form) {
 
 export function render(section) {
   section.setAttribute("data-alive", "");
+  // JupyterLab takes arrows, Enter and Space of whatever has the focus and does not say this.
+  section.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
   if (document.getElementById(section.id) !== section) section.removeAttribute("id");
   section.querySelectorAll("form").forEach(question);
 }

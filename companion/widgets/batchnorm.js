@@ -1,7 +1,9 @@
 // Variance shift: the ratio of variances at three BatchNorm layers, predicted and measured, for three orders of layers.
 // Every ratio drawn is the companion's: formulas, and networks that it trained.
 
-import { clamp, fixed, hatch, label, longest, mount, readout, scale, slider, stage, svg, toggle, watch } from "./kit.js";
+import {
+  clamp, cross, fixed, hatch, label, longest, mount, readout, scale, slider, stage, svg, toggle, watch,
+} from "./kit.js";
 
 // ---- numbers and words --------------------------------------------------------------------------------------------
 
@@ -41,8 +43,6 @@ export function words({ activationName, orderName, p, norms, behind }) {
 
 const middle = { "text-anchor": "middle" };
 const small = { class: "cf-small" };
-
-const cross = (x, y, r) => svg("path", { class: "cf-cross", d: `M${x - r},${y - r}l${2 * r},${2 * r}M${x + r},${y - r}l${-2 * r},${2 * r}` });
 
 /** The network as a chain of dropouts (crossed circles) and BatchNorms (squares). */
 function network(order, width) {

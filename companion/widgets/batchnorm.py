@@ -18,10 +18,10 @@ ORDERS = {
 
 _CAPTION = """
 <strong>Notice.</strong> With ReLU and dropout in front of each BatchNorm, the first is shifted about as the formula
-says, the deeper ones more, because the layers above them are shifted as well. Then choose “BN, then dropout”: the first
-BatchNorm is safe now, the second and third are not, because the dropout behind one BatchNorm is the dropout in front of
-the next. Only one dropout behind the last BatchNorm leaves all bars at 1. Change the activation: units with a mean far
-from zero (ReLU) are shifted more than units around zero (tanh).
+says, the deeper ones more, because the dropouts further up are off at evaluation as well. Then choose “BN, then
+dropout”: the first BatchNorm is safe now, the second and third are not, because the dropout behind one BatchNorm is
+the dropout in front of the next. Only one dropout behind the last BatchNorm leaves all bars near 1. Change the
+activation: at moderate rates, units with a mean far from zero (ReLU) are shifted more than units around zero (tanh).
 """
 _ALT = """
 Above, the network as a chain: squares for its three BatchNorm layers, crossed circles for dropout, in the chosen order.

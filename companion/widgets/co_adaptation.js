@@ -2,7 +2,7 @@
 // Everything drawn was measured when the record was made; this file counts, sizes and colours.
 
 import {
-  button, change, count, fixed, label, longest, mount, readout, row, scale, slider, stage, svg, toggle, watch,
+  button, change, count, cross, fixed, label, longest, mount, readout, row, scale, slider, stage, svg, toggle, watch,
 } from "./kit.js";
 
 // ---- numbers and words --------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ function network({ net, pairs, threshold, silenced }, left, top, side, press) {
     return svg("g", { style: "cursor:pointer", onclick: () => press(gone ? 0 : unit + 1) },
       svg("circle", { cx: x, cy: y, r: Math.max(r, 16), fill: "transparent" }),
       svg("circle", { cx: x, cy: y, r, class: gone ? "cf-gone" : "cf-blue-fill", style: gone ? "fill:var(--cf-paper)" : "stroke:var(--cf-paper);stroke-width:1.5px" }),
-      gone && svg("path", { class: "cf-cross", d: `M${x - 7},${y - 7}l14,14M${x - 7},${y + 7}l14,-14` }),
+      gone && cross(x, y, 7),
       !gone && label(x + shift * Math.cos(angle), y + shift * Math.sin(angle) + 4.5, String(unit + 1),
         { "text-anchor": "middle", class: outside ? "cf-halo" : "cf-on cf-strong" }));
   });

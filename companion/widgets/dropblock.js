@@ -2,7 +2,8 @@
 // The map, the masks and the rates are the companion's.
 
 import {
-  button, change, clamp, fixed, label, levels, mount, readout, row, slider, stage, sum, svg, threshold, toggle, watch,
+  button, change, clamp, featureMap, fixed, label, levels, mapLegend, mount, readout, row, slider, stage, sum, svg, threshold,
+  toggle, watch,
 } from "./kit.js";
 
 // ---- numbers ----------------------------------------------------------------------------------------------------
@@ -38,37 +39,9 @@ export function words({ p, draw, size, border, mask, rates }) {
 
 // ---- the picture --------------------------------------------------------------------------------------------------
 
-function legend() {
-  return [
-    svg("rect", { class: "cf-blue-fill", x: 0.5, y: 3.5, width: 13, height: 13 }),
-    label(20, 14, "active"),
-    svg("rect", { class: "cf-blue-fill", opacity: 0.12, x: 76.5, y: 3.5, width: 13, height: 13 }),
-    label(96, 14, "silent"),
-    svg("rect", { class: "cf-gone", x: 148.5, y: 3.5, width: 13, height: 13 }),
-    svg("path", { class: "cf-cross", d: "M151.5,6.5l7,7M151.5,13.5l7,-7" }),
-    label(168, 14, "dropped"),
-  ];
-}
-
-const place = (i, side, cell, left, top) => ({ x: left + cell * (i % side), y: top + cell * Math.floor(i / side) });
-
-function map(values, mask, side, left, top, cell) {
-  const arm = cell * 0.36;
-  return values.flatMap((value, i) => {
-    const { x, y } = place(i, side, cell, left, top);
-    const box = { x: x + 0.5, y: y + 0.5, width: cell - 1, height: cell - 1 };
-    if (mask[i]) return [svg("rect", { class: "cf-blue-fill", opacity: Math.max(value, 6) / 100, ...box })];
-    const from = [x + (cell - arm) / 2, y + (cell - arm) / 2];
-    return [
-      svg("rect", { class: "cf-gone", ...box }),
-      svg("path", { class: "cf-cross", d: `M${from}l${arm},${arm}M${from[0]},${from[1] + arm}l${arm},${-arm}` }),
-    ];
-  });
-}
-
 function rateMap(rates, side, left, top, cell) {
   return rates.flatMap((rate, i) => {
-    const { x, y } = place(i, side, cell, left, top);
+    const [x, y] = [left + cell * (i % side), top + cell * Math.floor(i / side)];
     const box = { x: x + 0.5, y: y + 0.5, width: cell - 1, height: cell - 1 };
     const number = label(x + cell / 2, y + cell / 2 + 4, String(Math.round(rate / 10)), {
       class: "cf-small cf-halo", "text-anchor": "middle",
@@ -104,9 +77,9 @@ export function render({ model, el }) {
     return {
       height: top + size,
       marks: [
-        legend(),
+        mapLegend(),
         label(0, 42, "one feature map", { class: "cf-small" }),
-        map(values, mask, side, 0, 50, size / side),
+        featureMap(values, mask, side, 0, 50, size / side),
         label(left, top - 8, "how often each cell is dropped, in %", { class: "cf-small" }),
         rateMap(rates, side, left, top, size / side),
       ],

@@ -2,8 +2,8 @@
 // coins. Masks and the exact numbers of patterns are the companion's.
 
 import {
-  button, change, clamp, count, fixed, label, levels, longest, mount, readout, row, scale, slider, stage, sum, svg, threshold, toggle,
-  watch,
+  button, change, clamp, count, cross, fixed, label, levels, longest, mount, readout, row, scale, slider, stage, sum, svg,
+  threshold, toggle, watch,
 } from "./kit.js";
 
 // ---- numbers ----------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ function crossed(x, y, radius) {
   const arm = radius * 0.5;
   return [
     svg("circle", { class: "cf-gone", cx: x, cy: y, r: radius }),
-    svg("path", { class: "cf-cross", d: `M${x - arm},${y - arm}l${2 * arm},${2 * arm}M${x - arm},${y + arm}l${2 * arm},${-2 * arm}` }),
+    cross(x, y, arm),
   ];
 }
 

@@ -8,11 +8,11 @@ __all__ = ["dropconnect_figure"]
 STEPS, DRAWS = 20, 30
 INPUTS, OUTPUTS = (2, 4, 6, 20), (1, 3, 6, 20)
 
-_CAPTION = """
+_CAPTION = f"""
 <strong>Notice.</strong> Drop neurons: all outputs keep the same number of wires, because a silent input is silent for
 everyone. Drop wires: the numbers scatter, each output has lost others. Now look at one output only and take many masks:
 whether neurons or wires are dropped, its number varies alike. The count of patterns says nothing about that. Choose a
-single output, and the two counts are the same; choose 20 and 20, and one of them has 121 digits.
+single output, and the two counts are the same; choose 20 and 20, and one of them has {len(str(2 ** (20 * 20)))} digits.
 """
 _ALT = """
 A layer of a network: a row of inputs above, a row of outputs below, a wire from each input to each output. Kept wires

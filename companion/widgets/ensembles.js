@@ -2,7 +2,7 @@
 // Masks, logits of the sampled subnetworks and the means over all masks come from the companion.
 
 import {
-  button, change, clamp, fixed, label, longest, mean, mount, readout, scale, slider, stage, svg, ticks, toggle, watch,
+  button, change, clamp, cross, fixed, label, longest, mean, mount, readout, scale, slider, stage, svg, ticks, toggle, watch,
 } from "./kit.js";
 
 // ---- numbers ----------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ function network({ layers: [first, second], count }, width) {
     const arm = radius * 0.45;
     return [
       svg("circle", { class: "cf-gone", cx, cy, r: radius }),
-      svg("path", { class: "cf-cross", d: `M${cx - arm},${cy - arm}l${2 * arm},${2 * arm}M${cx - arm},${cy + arm}l${2 * arm},${-2 * arm}` }),
+      cross(cx, cy, arm),
     ];
   }));
   const heads = width < 460 ? ["in", "layer 1", "layer 2", "out"] : ["inputs", "hidden layer 1", "hidden layer 2", "classes"];

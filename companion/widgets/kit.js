@@ -103,6 +103,26 @@ export function newId() {
   return `cf-${globalThis.companionFigureIds}`;
 }
 
+/** A cross around (x, y), `w` and `h` to each side: what is dropped. */
+export const cross = (x, y, w, h = w) =>
+  svg("path", { class: "cf-cross", d: `M${x - w},${y - h}l${2 * w},${2 * h}M${x - w},${y + h}l${2 * w},${-2 * h}` });
+
+/** A feature map as squares: as opaque as the cell's value (0 to 100), crossed out where `mask` is 0. */
+export function featureMap(values, mask, side, left, top, cell) {
+  return values.flatMap((value, i) => {
+    const [x, y] = [left + cell * (i % side), top + cell * Math.floor(i / side)];
+    const box = { x: x + 0.5, y: y + 0.5, width: cell - 1, height: cell - 1 };
+    if (mask[i]) return [svg("rect", { class: "cf-blue-fill", opacity: Math.max(value, 6) / 100, ...box })];
+    return [svg("rect", { class: "cf-gone", ...box }), cross(x + cell / 2, y + cell / 2, cell * 0.18)];
+  });
+}
+
+export const mapLegend = () => [
+  ...featureMap([100], [1], 1, 0, 3, 14), label(20, 14, "active"),
+  ...featureMap([12], [1], 1, 76, 3, 14), label(96, 14, "silent"),
+  ...featureMap([0], [0], 1, 148, 3, 14), label(168, 14, "dropped"),
+];
+
 /** Diagonal stripes in the colour of `className`: put `.defs` into the SVG and use `.fill`. */
 export function hatch(className, gap = 6) {
   const id = newId();
@@ -178,6 +198,8 @@ export function stage(alt, draw) {
 export function mount(model, el, { pictures, readout: line, controls }) {
   const inPage = el.closest("figure.companion-figure") !== null;
   if (!inPage) el.classList.add("companion-figure");
+  // JupyterLab takes arrows, Enter and Space of whatever has the focus and does not say this.
+  el.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
   el.replaceChildren(
     ...pictures.map((picture) => picture.node),
     line.node,

@@ -2,8 +2,8 @@
 // Masks come from levels that the companion drew; expectation and standard deviation are the companion's, too.
 
 import {
-  button, change, count, fixed, hatch, label, levels, mean, mount, readout, row, scale, slider, stage, sum, svg, threshold, ticks,
-  toggle, watch,
+  button, change, count, cross, fixed, hatch, label, levels, mean, mount, readout, row, scale, slider, stage, sum, svg, threshold,
+  ticks, toggle, watch,
 } from "./kit.js";
 
 // ---- numbers ----------------------------------------------------------------------------------------------------
@@ -43,15 +43,12 @@ export function words({ mask, sums, kept, survived, full, expected, sd, average 
 
 // ---- the picture --------------------------------------------------------------------------------------------------
 
-const cross = (x, y, width, height) =>
-  svg("path", { class: "cf-cross", d: `M${x},${y}l${width},${height}M${x},${y + height}l${width},${-height}` });
-
 function legend(width) {
   return [
     svg("rect", { class: "cf-blue-fill", x: 0.5, y: 3.5, width: 13, height: 13, rx: 2 }),
     label(20, 14, "kept"),
     svg("rect", { class: "cf-gone", x: 66.5, y: 3.5, width: 13, height: 13, rx: 2 }),
-    cross(69.5, 6.5, 7, 7),
+    cross(73, 10, 3.5),
     label(86, 14, "dropped"),
   ];
 }
@@ -84,7 +81,7 @@ function bars(x, mask, width) {
     } else {
       marks.push(
         svg("rect", { class: "cf-gone", ...box }),
-        cross(middle - 5, (y(0) + y(value)) / 2 - Math.min(5, box.height / 3), 10, Math.min(10, (2 * box.height) / 3)),
+        cross(middle, (y(0) + y(value)) / 2, 5, Math.min(5, box.height / 3)),
         svg("rect", { class: "cf-gone", x: middle - 11, y: rows[1] - 16, width: 22, height: 22, rx: 11 }),
         label(middle, rows[1], "0", centred),
         label(middle, rows[2], "0", { ...centred, class: "cf-small" }),
@@ -107,7 +104,7 @@ function squares(x, mask, width) {
     const arm = Math.min(side * 0.5, 12);
     return mask[i]
       ? [svg("rect", { class: "cf-blue-fill", ...box })]
-      : [svg("rect", { class: "cf-gone", ...box }), cross(middle[0] - arm / 2, middle[1] - arm / 2, arm, arm)];
+      : [svg("rect", { class: "cf-gone", ...box }), cross(...middle, arm / 2)];
   });
   return { height: 28 + cell * Math.ceil(x.length / columns) + 8, marks };
 }

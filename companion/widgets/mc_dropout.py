@@ -15,8 +15,8 @@ _CAPTION = """
 <strong>Notice.</strong> Start with the 6. Upright, all dots lie together. Turn it a little: they spread over two
 classes, and the entropy grows in both of its parts. Turn it further: the dots come together again, at a wrong
 class, and the entropy is gone. Twenty thinned networks agree and err. The diamond, one pass with dropout off, is
-mostly surer still. The 4 is hardly ever doubted, and right by luck: it is where this network puts most of what it
-has never seen.
+mostly surer still. The 4 is hardly ever doubted, and seems to be right by luck: nearly every digit that is turned by a
+quarter is a 4 to this network.
 """
 _ALT = """
 Three panels. A digit of eight by eight pixels, as it is turned. Ten columns, one a class, each with twenty dots for the

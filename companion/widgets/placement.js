@@ -103,7 +103,7 @@ function chart(sites, { gains }, { top, floor, left, right }) {
 
 function paragraph({ rule, evidence }) {
   const entries = evidence.flatMap(([strength, source, says]) => [html("br"), html("strong", {}, `${strength}. `), `${source}${says}`]);
-  return html("p", {}, html("strong", {}, "What holds. "), rule, html("br"), "The evidence:", entries.length ? entries : " none that we know of.");
+  return html("p", {}, html("strong", {}, "Advice. "), rule, html("br"), "The evidence:", entries.length ? entries : " none that we know of.");
 }
 
 export function render({ model, el }) {

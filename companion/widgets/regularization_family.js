@@ -5,7 +5,7 @@ import { clamp, count, fixed, hatch, label, longest, mount, readout, scale, slid
 
 // ---- words --------------------------------------------------------------------------------------------------------
 
-/** "clear 0.75, small unit 0.25, ..." */
+/** "clear 0.75, small numbers 0.25, ..." */
 export const listed = (features, says) => features.map((name, i) => `${name} ${fixed(says[i])}`).join(", ");
 
 /** The feature on which two rows differ most, and by how much. */

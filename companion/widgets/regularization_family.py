@@ -14,10 +14,10 @@ START, METHOD = 8, "L2"
 # How each regularizer is related to dropout: what the figure says behind the numbers.
 RELATIONS = {
     "dropout": "Dropout asks every feature alike, whatever its unit, and lets copies share.",
-    "L2": "Dropout is an L2 that measures each feature in its own unit; plain L2 punishes small units.",
-    "AdamW": "AdamW takes the same share of every weight; a small unit needs a large weight, and loses it first.",
+    "L2": "Dropout is nearly an L2 that measures each feature in its own unit; plain L2 punishes small numbers.",
+    "AdamW": "AdamW takes the same share of every weight; small numbers need a large weight, and lose it first.",
     "L1": "L1 chooses: of two copies it keeps one, and it says exactly zero. Dropout does neither.",
-    "early stopping": "Early stopping shrinks what is learned slowly: close to L2, so small units suffer.",
+    "early stopping": "Early stopping shrinks what is learned slowly: close to L2, so small numbers suffer.",
     "label smoothing": "Smoothing makes all weights smaller together: it limits what is said, not who says it.",
 }
 _FORMATS = {
@@ -30,9 +30,9 @@ _FORMATS = {
 }
 _CAPTION = """
 <strong>Notice.</strong> Bars show what a feature says: weight times the spread of the feature. The first two features
-are equally clear, the second only has a larger unit. Dropout treats the two alike, and so does label smoothing; L2,
-AdamW, L1 and early stopping silence the small one first. Watch the copies: dropout and L2 make them share, L1 chooses
-one of them. And only L1 says exactly zero.
+are equally clear, but the second has a larger unit, so that its numbers are small. Dropout treats the two nearly alike,
+and so does label smoothing; L2, AdamW, L1 and early stopping silence the one with small numbers first. Watch the
+copies: dropout and L2 make them share, L1 chooses one of them. And only L1 says exactly zero.
 """
 _ALT = """
 Six groups of bars, one for each feature of a logistic regression: a clear one, an equally clear one with small numbers,
@@ -78,19 +78,22 @@ def _fallback(state: dict) -> str:
     """L2 at its middle strength beside no regularization, with scripts off."""
     method = state["methods"][state["method"]]
     none, now = method["says"][0], method["says"][state["strength"]]
-    floor, high, parts = 150, 60, []
+    floor, high, parts = 150, 25, []
     for i, name in enumerate(state["features"]):
         x = 4 + 64 * i
         for offset, value, look in ((0, none[i], "cf-gone"), (24, now[i], "cf-blue-fill")):
             tall = max(abs(value) * high, 1)
             top = floor - tall if value >= 0 else floor
             parts.append(f'<rect x="{x + offset}" y="{top:.1f}" width="20" height="{tall:.1f}" class="{look}"/>')
-        parts.append(f'<text x="{x}" y="182" font-size="11">{name}</text>')
+        for line, word in enumerate(name.split()):
+            parts.append(f'<text x="{x}" y="{182 + 14 * line}" font-size="11">{word}</text>')
     parts.append(f'<path class="cf-axis" d="M0,{floor}H390"/>')
+    said = "; ".join(f"{name} {a:.2f} and {b:.2f}" for name, a, b in zip(state["features"], none, now, strict=True))
     words = f"{state['method']} with {method['strengths'][state['strength']]}: what each feature says, beside none"
     parts.append(f'<text x="0" y="14">{words}</text>')
     return (
-        f'<svg class="cf-picture cf-still" viewBox="0 0 392 190" role="img" aria-label="{words}">{"".join(parts)}</svg>'
+        f'<svg class="cf-picture cf-still" viewBox="0 0 392 200" role="img" '
+        f'aria-label="{words}. Without and with: {said}.">{"".join(parts)}</svg>'
     )
 
 

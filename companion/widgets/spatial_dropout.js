@@ -2,7 +2,8 @@
 // Maps, masks and the share that the neighbours tell are the companion's.
 
 import {
-  button, change, count, fixed, label, levels, mount, readout, row, slider, stage, sum, svg, threshold, toggle, watch,
+  button, change, count, featureMap, fixed, label, levels, mapLegend, mount, readout, row, slider, stage, sum, svg, threshold,
+  toggle, watch,
 } from "./kit.js";
 
 // ---- numbers ----------------------------------------------------------------------------------------------------
@@ -30,35 +31,6 @@ export function words({ kind, p, draw, mask, cells, told }) {
 
 // ---- the picture --------------------------------------------------------------------------------------------------
 
-function legend() {
-  return [
-    svg("rect", { class: "cf-blue-fill", x: 0.5, y: 3.5, width: 13, height: 13 }),
-    label(20, 14, "active"),
-    svg("rect", { class: "cf-blue-fill", opacity: 0.12, x: 76.5, y: 3.5, width: 13, height: 13 }),
-    label(96, 14, "silent"),
-    svg("rect", { class: "cf-gone", x: 148.5, y: 3.5, width: 13, height: 13 }),
-    svg("path", { class: "cf-cross", d: "M151.5,6.5l7,7M151.5,13.5l7,-7" }),
-    label(168, 14, "dropped"),
-  ];
-}
-
-function map(values, mask, left, top, size) {
-  const side = values.length;
-  const cell = size / side;
-  const arm = cell * 0.36;
-  return values.flat().flatMap((value, i) => {
-    const x = left + cell * (i % side);
-    const y = top + cell * Math.floor(i / side);
-    const box = { x: x + 0.5, y: y + 0.5, width: cell - 1, height: cell - 1 };
-    if (mask[i]) return [svg("rect", { class: "cf-blue-fill", opacity: Math.max(value, 6) / 100, ...box })];
-    const middle = [x + cell / 2 - arm / 2, y + cell / 2 - arm / 2];
-    return [
-      svg("rect", { class: "cf-gone", ...box }),
-      svg("path", { class: "cf-cross", d: `M${middle}l${arm},${arm}M${middle[0]},${middle[1] + arm}l${arm},${-arm}` }),
-    ];
-  });
-}
-
 export function render({ model, el }) {
   const cells = model.get("maps")[0].flat().length;
   const draws = model.get("cells").length;
@@ -73,6 +45,7 @@ export function render({ model, el }) {
   const picture = stage(model.get("alt"), (width) => {
     const { mask } = current();
     const maps = model.get("maps");
+    const side = maps[0].length;
     const columns = width >= 520 ? 4 : 2;
     const gap = 14;
     const size = Math.min((width - gap * (columns - 1)) / columns, 190);
@@ -82,9 +55,9 @@ export function render({ model, el }) {
       const top = 50 + Math.floor(c / columns) * pitch;
       const kept = mask.slice(c * cells, (c + 1) * cells);
       const name = sum(kept) === 0 ? `channel ${c + 1}: gone` : `channel ${c + 1}`;
-      return [label(left, top - 8, name, { class: "cf-small" }), map(values, kept, left, top, size)];
+      return [label(left, top - 8, name, { class: "cf-small" }), featureMap(values.flat(), kept, side, left, top, size / side)];
     });
-    return { height: 50 + Math.ceil(maps.length / columns) * pitch - gap, marks: [legend(), marks] };
+    return { height: 50 + Math.ceil(maps.length / columns) * pitch - gap, marks: [mapLegend(), marks] };
   });
   mount(model, el, {
     pictures: [picture],

@@ -7,10 +7,10 @@ from companion.widgets.base import InteractiveFigure, drop_levels, interactive
 __all__ = ["spatial_figure"]
 
 _CAPTION = """
-<strong>Notice.</strong> Drop half of the cells: you still see the shapes, and so does the network, because a cell is
-nearly the mean of its neighbours. The number below says how much of the dropped cells the survivors of the same map
-tell. Then drop channels at the same <var>p</var>: what is gone is gone from its map altogether, and no cell is left to
-tell of it.
+<strong>Notice.</strong> Drop half of the cells: you can still make out the shapes, because a cell is much like its
+neighbours. The line below says how much of the dropped cells the survivors of the same map tell, by the correlations
+over the training images. Then drop channels at the same <var>p</var>: what is gone is gone from its map altogether,
+and no cell is left to tell of it.
 """
 _ALT = """
 Four feature maps of eight by eight cells, side by side, of one digit in the first layer of a trained convolutional

@@ -2,7 +2,7 @@
 // over the steps of a sequence, with what the first step left in memory. Masks, rates and effects are the companion's.
 
 import {
-  button, change, clamp, count, fixed, label, levels, longest, mount, readout, row, scale, slider, stage, sum, svg, ticks,
+  button, change, clamp, count, cross, fixed, label, levels, longest, mount, readout, row, scale, slider, stage, sum, svg, ticks,
   toggle, watch,
 } from "./kit.js";
 
@@ -50,7 +50,7 @@ function timePicture({ mask, alive, kind, p }, width) {
     if (!kept) {
       return [
         svg("rect", { class: "cf-gone", ...box }),
-        svg("path", { class: "cf-cross", d: `M${x + cell / 2 - 3},${y + high / 2 - 4}l6,6m0,-6l-6,6` }),
+        cross(x + cell / 2, y + high / 2 - 1, 3),
       ];
     }
     // What is kept without being remembered is drawn hollow, with a whole edge.

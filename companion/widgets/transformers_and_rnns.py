@@ -157,6 +157,7 @@ def _time_fallback(letters: str) -> str:
     level, parts, left = round(0.1 * STEPS), [], {}
     for place, kind in enumerate(("fresh", "locked")):
         top, remembering = 24 + 190 * place, 0
+        cells: dict[str, str] = {}
         name = dict(_KINDS)[kind]
         parts.append(f'<text class="cf-strong" x="0" y="{top - 8}">{name}</text>')
         for u in range(UNITS):
@@ -165,8 +166,9 @@ def _time_fallback(letters: str) -> str:
                 kept = ord(letters[u * LENGTH + (0 if kind == "locked" else t)]) - 97 >= level
                 alive &= kept
                 look = "cf-blue-fill" if alive else "cf-axis" if kept else "cf-gone"
-                parts.append(f'<rect class="{look}" x="{22 * t}" y="{top + 19 * u}" width="19" height="15" rx="2"/>')
+                cells[look] = cells.get(look, "") + f"M{22 * t},{top + 19 * u}h19v15h-19z"
             remembering += alive
+        parts += [f'<path class="{look}" d="{path}"/>' for look, path in cells.items()]
         left[name] = remembering
     words = "; ".join(f"{name}: {n} of {UNITS} units still hold what the first step left" for name, n in left.items())
     return (

@@ -39,6 +39,8 @@ def channel_mask_shape(answer: object, g: torch.Generator) -> str:
         told = f"For x of shape {shape} in the layout {layout} you gave {got}."
         if got[:2] == shape[:2] and set(got[2:]) <= {1} and layout[1] != "C":
             not_yet(f"the channels are not always the second axis: look where the C stands. {told}")
+        if got == tuple(length if letter == "C" else 1 for letter, length in sizes.items() if letter != "N"):
+            not_yet(f"the axis of the examples is missing, so that all of them would lose the same channels. {told}")
         if len(got) != len(shape):
             not_yet(
                 f"the mask needs as many axes as x, or it does not broadcast: an axis that shares its coin keeps its "

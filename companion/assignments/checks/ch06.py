@@ -230,6 +230,14 @@ def _other_guesses(v: Tensor, weight: Tensor, p: float) -> list[tuple[Tensor, st
             "term, then sum.",
         ),
         (
+            _normal_relu(mean, (p * k * (weight @ v.square())).sqrt()),
+            "a variance holds squares, and here the weights are not squared.",
+        ),
+        (
+            _normal_relu(mean, (p * k * (weight.square() @ v)).sqrt()),
+            "a variance holds squares, and here the inputs are not squared.",
+        ),
+        (
             _exact(v, weight, p),
             "this is the exact mean over all masks. It takes 2 to the n of them; the point here is a guess from two "
             "moments, for layers of any size.",
@@ -264,7 +272,7 @@ def moment_match_relu(answer: object, g: torch.Generator) -> str:
             continue
         told = f"(At p = {p:g} you gave {shown(got[2:])} for four outputs; all {2**n} masks say {shown(exact[2:])}.)"
         for value, hint in _other_guesses(v, weight, p):
-            if torch.allclose(got, value, rtol=1e-4, atol=1e-5):
+            if torch.allclose(got, value, rtol=1e-4, atol=1e-5, equal_nan=True):
                 not_yet(f"{hint} {told}")
         if got.isnan().any():
             not_yet(

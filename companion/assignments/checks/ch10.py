@@ -233,7 +233,7 @@ def agrees(answer: object, g: torch.Generator) -> str:
                 f"{names[i]}, a kept unit, p = {p:g}: f(h/k) and f(h)/k differ for some h. Look at negative and at "
                 "large h too, and do not forget that what is kept is divided by k = 1 − p."
             )
-    return "Thirteen activations: homogeneous ones may stand on either side."
+    return "Thirteen activations: homogeneous ones may stand on either side of dropout."
 
 
 # ---- judge

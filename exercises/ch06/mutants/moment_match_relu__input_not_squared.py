@@ -1,4 +1,4 @@
-# must trigger: a variance holds squares
+# must trigger: the inputs are not squared
 def moment_match_relu(v, weight, p):
     k = 1 - p
     mean = k * (weight @ v)
