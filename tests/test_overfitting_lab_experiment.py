@@ -25,7 +25,7 @@ from companion.experiments.overfitting_lab import (
     sizes,
     widths,
 )
-from companion.experiments.protocol import Disagreement, Record, load
+from companion.experiments.protocol import Disagreement, Record, load, seed_blocks
 from companion.figures import overfitting_lab as pictures
 from companion.widgets import overfitting_lab as widgets
 from companion.widgets.overfitting_lab import lab_figure, packed
@@ -118,13 +118,13 @@ def test_records_at_a_tiny_size():
     assert record.arms == ("p = 0.5, 2 steps", "p = 0.5, 4 steps")
 
 
-def test_a_block_of_seeds_does_not_depend_on_the_others(monkeypatch):
+def test_a_block_of_seeds_does_not_depend_on_the_others():
     """So a chapter may repeat one block of a record, and a width or a size apart from the others."""
-    monkeypatch.setattr("companion.experiments.protocol.BLOCK", 2)
-    whole = longer(seeds=(0, 1, 2, 3), rates=(0.5,), steps=3, times=2)
-    part = longer(seeds=(2, 3), rates=(0.5,), steps=3, times=2)
+    assert seed_blocks(range(10)) == [range(8), range(8, 10)]
+    whole = longer(seeds=range(10), rates=(0.5,), steps=3, times=2)
+    part = longer(seeds=(8, 9), rates=(0.5,), steps=3, times=2)
     for arm in whole.arms:
-        assert whole.metrics["test accuracy"][arm][2:] == part.metrics["test accuracy"][arm]
+        assert whole.metrics["test accuracy"][arm][8:] == part.metrics["test accuracy"][arm]
     wide = widths(units=(4, 8), seeds=(0, 1), rates=(0.5,), steps=3)
     alone = widths(units=(8,), seeds=(0, 1), rates=(0.5,), steps=3)
     assert wide.metrics["test accuracy"]["8 units, p = 0.5"] == alone.metrics["test accuracy"]["8 units, p = 0.5"]

@@ -1,6 +1,6 @@
 """Executes the chapters' notebooks and writes them back in one normal form: twice in a row changes nothing.
 
-    python book/_scripts/notebooks.py [book/01-co-adaptation.ipynb ...]
+    python -m book._scripts.notebooks [book/01-co-adaptation.ipynb ...]
 
 Kept are sources, outputs and execution counts; dropped is what differs from run to run or from tool to tool: timings,
 kernel versions, random cell ids, split stream outputs. A notebook is written whole or not at all.
@@ -14,16 +14,11 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from book._scripts.chapters import BOOK, chapters
 from companion.assignments.release import colab_setup, repository_url
 from companion.files import write_whole
 
-BOOK = Path(__file__).resolve().parents[1]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-
-
-def chapters() -> list[Path]:
-    """The chapters with stored outputs, in order; exercise notebooks are stubs and are never executed here."""
-    return sorted(BOOK.glob("[0-9][0-9]-*.ipynb"))
 
 
 def normalise(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:

@@ -22,7 +22,17 @@ import torch
 from torch import Tensor
 
 from companion.data import Examples, digits, teacher
-from companion.experiments.protocol import Disagreement, Found, Record, choose, in_blocks, load, make_record, scores
+from companion.experiments.protocol import (
+    Disagreement,
+    Found,
+    Record,
+    by_arm,
+    choose,
+    in_blocks,
+    load,
+    make_record,
+    scores,
+)
 from companion.models import StackedMLP
 from companion.penalties import EarlyStopping
 from companion.training import accuracy, cosine_adam, evaluate, train
@@ -32,6 +42,7 @@ __all__ = [
     "RATES",
     "SAMPLE",
     "Run",
+    "best_arms",
     "best_rates",
     "choices",
     "labels",
@@ -262,10 +273,6 @@ def _percent(net: StackedMLP, examples: Examples) -> Tensor:
     return 100 * evaluate(net, examples)["accuracy"]
 
 
-def _by_arm(arms: Sequence[str], rows: Tensor) -> dict[str, Tensor]:
-    return dict(zip(arms, rows, strict=True))
-
-
 def labels(
     kinds: Sequence[Literal["clean", "noisy"]] = ("clean", "noisy"),
     seeds: Sequence[int] = range(32),
@@ -305,10 +312,10 @@ def labels(
             )
             arms = [f"{kind}, {_arm(p)}" for p in rates]
             fitted = _percent(net, training)
-            found["training accuracy"] |= _by_arm(arms, fitted)
-            found["test accuracy"] |= _by_arm(arms, seen[-1])
-            found["gap"] |= _by_arm(arms, fitted - seen[-1])
-            found["curve"] |= _by_arm(arms, torch.stack(seen, -1))
+            found["training accuracy"] |= by_arm(arms, fitted)
+            found["test accuracy"] |= by_arm(arms, seen[-1])
+            found["gap"] |= by_arm(arms, fitted - seen[-1])
+            found["curve"] |= by_arm(arms, torch.stack(seen, -1))
         return found
 
     metrics = in_blocks(measure, seeds)
@@ -369,12 +376,12 @@ def choices(
         train(net, task.train, steps=steps, watch=watch, watch_every=every, progress="rates, stops, choices")
         stopping.restore(kept)
         stopped_at = every * stopping.best_check.view(net.arms, len(block)).double()
-        chosen = _chosen(net, task.validation)
+        chosen = best_arms(net, task.validation)
         test = task.test.open()
         end, early = evaluate(net, test), evaluate(kept, test)
-        found: Found = {"training accuracy": _by_arm(arms, _percent(net, task.train))}
+        found: Found = {"training accuracy": by_arm(arms, _percent(net, task.train))}
         for name, key, unit in (("test accuracy", "accuracy", 100), ("NLL", "nll", 1)):
-            found[name] = _by_arm(arms, unit * end[key]) | {
+            found[name] = by_arm(arms, unit * end[key]) | {
                 "p chosen": unit * end[key][chosen, range(len(block))],
                 "p = 0, early": unit * early[key][none],
                 "p = 0.5, early": unit * early[key][half],
@@ -414,7 +421,7 @@ def picked_by_gap(record: Record, lowest: bool = False) -> tuple[np.ndarray, np.
 
 
 @torch.no_grad()
-def _chosen(net: StackedMLP, validation: Examples) -> list[int]:
+def best_arms(net: StackedMLP, validation: Examples) -> list[int]:
     """For every seed the arm with the highest accuracy on that seed's validation images."""
     logits = net(validation.x).view(net.arms, len(net.seeds), len(validation), -1)
     best = []
@@ -447,8 +454,8 @@ def widths(
             net = StackedMLP((64, width, width, width, 10), task.seeds, rates)
             train(net, task.train, steps=steps, progress=f"{width} units")
             names = [f"{width} units, {_arm(p)}" for p in rates]
-            found["training accuracy"] |= _by_arm(names, _percent(net, task.train))
-            found["test accuracy"] |= _by_arm(names, _percent(net, task.test.open()))
+            found["training accuracy"] |= by_arm(names, _percent(net, task.train))
+            found["test accuracy"] |= by_arm(names, _percent(net, task.test.open()))
         return found
 
     metrics = in_blocks(measure, seeds)

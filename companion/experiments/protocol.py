@@ -35,6 +35,7 @@ __all__ = [
     "Record",
     "Sentence",
     "Table",
+    "by_arm",
     "choose",
     "in_blocks",
     "interval",
@@ -294,6 +295,11 @@ def make_record(name: str, *, started: float, **parts: Any) -> Record:
     return Record(name=name, seconds=round(time.perf_counter() - started, 1), versions=versions, **parts)
 
 
+def by_arm(arms: Sequence[str], rows: Tensor) -> dict[str, Tensor]:
+    """Rows of a tensor by the names of their arms."""
+    return dict(zip(arms, rows, strict=True))
+
+
 def scores(arms: Sequence[str], found: Mapping[str, Tensor]) -> dict[str, Any]:
     """Parts of a record for what :func:`companion.training.evaluate` found: accuracy in percent and NLL in nats.
 
@@ -307,7 +313,7 @@ def scores(arms: Sequence[str], found: Mapping[str, Tensor]) -> dict[str, Any]:
     values = {"accuracy": 100 * found["accuracy"], "NLL": found["nll"]}
     return {
         "arms": tuple(arms),
-        "metrics": {metric: dict(zip(arms, rows, strict=True)) for metric, rows in values.items()},
+        "metrics": {metric: by_arm(arms, rows) for metric, rows in values.items()},
         "units": {"accuracy": "%", "NLL": "nats"},
     }
 

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from companion.data import Examples, Task, digits, table
 from companion.ensembles import enumerate_masks
 from companion.experiments.co_adaptation import dropout_regression
-from companion.experiments.overfitting_lab import HIDDEN, STEPS, _by_arm, _chosen
-from companion.experiments.protocol import Found, Record, in_blocks, make_record
+from companion.experiments.overfitting_lab import HIDDEN, STEPS, best_arms
+from companion.experiments.protocol import Found, Record, by_arm, in_blocks, make_record
 from companion.models import StackedMLP
 from companion.penalties import l1_penalty, l2_penalty, max_norm_, soft_threshold_
 from companion.training import Optimizer, adam, cosine_adam, cross_entropy, evaluate, train
@@ -487,7 +487,7 @@ def sparsity(
         arms=arms,
         seeds=task.seeds,
         budget={"steps": steps, "batch": 50, "SGD": lr, "L1": l1, "L2": l2},
-        metrics={name: _by_arm(arms, rows) for name, rows in values.items()},
+        metrics={name: by_arm(arms, rows) for name, rows in values.items()},
         units={name: "%" for name in values},
         tolerance={"exact zeros": 0.5, "below 0.001": 0.5},
     )
@@ -535,7 +535,7 @@ def smoothing(
             found["nll"],
         )
         for name, rows in zip(names, values, strict=True):
-            metrics[name] |= _by_arm([f"{kind}, ε = {strength:g}" for strength in strengths], rows)
+            metrics[name] |= by_arm([f"{kind}, ε = {strength:g}" for strength in strengths], rows)
     return make_record(
         "family-smoothing",
         started=started,
@@ -696,7 +696,7 @@ def _compared(
             changes = METHODS[method]
             task = digits(block, n_validation=n_validation)
             net = _fitted(changes, task, steps=steps, hidden=hidden, falling=falling, progress=method)
-            best, at = _chosen(net, task.validation), range(len(block))
+            best, at = best_arms(net, task.validation), range(len(block))
             test = evaluate(net, task.test.open())
             values = (
                 100 * test["accuracy"],
