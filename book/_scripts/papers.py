@@ -14,7 +14,7 @@ from companion.papers import Reported, reported
 
 PAGE = Path(__file__).resolve().parents[1] / "reference" / "papers.md"
 
-HEADS = ("data", "what is added", "without → with", "z", "same", "where (read)")
+HEADS = ("comparison", "without → with", "z", "same")
 COLUMNS = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
 
 HEAD = """\
@@ -53,11 +53,9 @@ def _verdict(row: Reported) -> str:
 
 
 def _row(row: Reported) -> str:
-    cells = "".join(
-        f"<td>{escape(cell)}</td>"
-        for cell in (row.what, _numbers(row), _verdict(row), row.same, f"{row.where} ({row.read})")
-    )
-    return f'<tr><th scope="row">{escape(row.data)}</th>{cells}</tr>'
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in (_numbers(row), _verdict(row), row.same))
+    source = f"<small>{escape(row.where)}. Read: {row.read}</small>"
+    return f'<tr><th scope="row">{escape(row.data)}: {escape(row.what)}<br>{source}</th>{cells}</tr>'
 
 
 def page(rows: tuple[Reported, ...]) -> str:
