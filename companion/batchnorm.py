@@ -198,8 +198,13 @@ class VarianceShift:
 
     @property
     def running_ratio(self) -> float:
-        """Median of Var with dropout off / stored variance: that of the layer's normalised output at evaluation."""
-        return math.nan if self.running_variance is None else _median(self.variance_off / self.running_variance)
+        """Median of Var with dropout off / stored variance: that of the layer's normalised output at evaluation.
+
+        Channels that never vary are left out.
+        """
+        if self.running_variance is None:
+            return math.nan
+        return _median((self.variance_off / self.running_variance).where(self.variance_on > 0, math.nan))
 
     @property
     def mean_shift(self) -> float:

@@ -238,6 +238,14 @@ def test_three_orders():
         assert row.running_ratio == pytest.approx(1, abs=0.05)
 
 
+def test_channels_that_never_vary_are_left_out():
+    model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(4)).double()
+    x = random(64, 4)
+    x[:, :3] = 0  # three dead channels of four: a median that counted them would be theirs
+    (row,) = measure_shift(model, [x])
+    assert row.ratio > 0.2 and row.running_ratio == pytest.approx(float(x[:, 3].var()), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("norm", "shape"),
     [
