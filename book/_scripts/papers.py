@@ -14,7 +14,7 @@ from companion.papers import Reported, reported
 
 PAGE = Path(__file__).resolve().parents[1] / "reference" / "papers.md"
 
-HEADS = ("comparison", "without → with", "z", "same")
+HEADS = ("comparison", "without → with", "z")
 COLUMNS = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
 
 HEAD = """\
@@ -24,8 +24,8 @@ The numbers that made dropout and its relatives famous, in one place: what was c
 and whether the difference is larger than the noise of the test set. Where a paper writes the probability of keeping, it
 is translated.
 
-**Same** says what the two numbers share. *Network*: only what is named differs. *Task*: networks or their training
-differ, too, so that the difference is not the effect of what is named.
+**Not all else is equal** where networks or their training differ, too: then the difference is not the effect of what is
+named. Everywhere else only that differs.
 
 **z** counts the standard errors between two error rates, as if each had been measured on test examples of its own
 (formula: {func}`companion.papers.z_of_errors`). Beyond 2 in size, chance is a poor explanation; below, one cannot tell.
@@ -53,8 +53,9 @@ def _verdict(row: Reported) -> str:
 
 
 def _row(row: Reported) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in (_numbers(row), _verdict(row), row.same))
-    source = f"<small>{escape(row.where)}. Read: {row.read}</small>"
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in (_numbers(row), _verdict(row)))
+    more = " Not all else is equal." if row.same == "task" else ""
+    source = f"<small>{escape(row.where)}. Read: {row.read}.{more}</small>"
     return f'<tr><th scope="row">{escape(row.data)}: {escape(row.what)}<br>{source}</th>{cells}</tr>'
 
 
