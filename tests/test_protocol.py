@@ -131,6 +131,14 @@ def test_a_record_that_is_off_by_two_intervals_is_found(tmp_path, capsys):
             verified(small_record(shift=direction * half), tmp_path)
 
 
+@pytest.mark.parametrize(("halves", "agrees"), [(1.4, True), (-1.4, True), (1.43, False), (-1.43, False)])
+def test_a_run_may_differ_as_much_as_one_more_draw(halves, agrees):
+    """The difference of two independent means has √2 times the standard error of one, and no more is allowed."""
+    record = small_record()
+    half = record.effect("accuracy", "treated", "control").half
+    assert (disagreements(small_record(shift=halves * half), record) == []) == agrees
+
+
 def test_part_of_a_record_can_be_run_again(tmp_path, capsys):
     record = small_record()
     record.save(tmp_path)
